@@ -1,0 +1,1 @@
+"""Learn message brokers by running real ones."""
