@@ -48,7 +48,7 @@ Meter = Callable[[Message], None]
 
 
 class Observer(Protocol):
-    """Whoever wants to know what happens to messages. Clients bind a meter once and call it a million times."""
+    """Whoever wants to know what happens to messages. Bind a meter once, call it a million times."""
 
     def meter(self, kind: Kind, place: Place) -> Meter:
         """Return the callable to call for each message of this kind at this place."""

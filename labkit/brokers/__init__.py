@@ -1,1 +1,32 @@
+"""The brokers, one slice a folder, each with the same files.
 
+    program.py    which program runs it, how new it must be, where it comes from
+    server.py     how that program is run, and when it is ready
+    client.py     one connection, for as long as it is wanted
+    channels.py   the broker's own kinds of channel
+
+A slice is imported when it is first used, so a command that needs none of them starts at once.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from labkit.events import Observer
+
+__all__ = ["BROKERS", "TITLES", "new_client", "part"]
+
+BROKERS = ("nats", "rabbitmq", "redis", "kafka")
+TITLES = {"nats": "NATS", "rabbitmq": "RabbitMQ", "redis": "Redis", "kafka": "Kafka"}
+
+
+def part(broker: str, name: str) -> ModuleType:
+    """Return one module of a broker's slice: ``part("nats", "server")``."""
+    return import_module(f"labkit.brokers.{broker}.{name}")
+
+
+def new_client(broker: str, url: str, observer: Observer | None = None) -> Any:
+    """Return this broker's client, not yet open: ``NatsClient``, ``RabbitmqClient`` and so on."""
+    return getattr(part(broker, "client"), f"{broker.capitalize()}Client")(url, observer)

@@ -1,4 +1,4 @@
-"""The words for a running broker: what every kind of server (process, external, container) can tell and do."""
+"""The words for a running broker: what each kind of server (process, external, container) tells and does."""
 
 from __future__ import annotations
 

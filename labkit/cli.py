@@ -1,0 +1,121 @@
+"""``labkit`` in a terminal: install, doctor, up, down, status, lab."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from labkit import __version__
+from labkit.brokers import BROKERS
+from labkit.errors import LabError
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code: 0 done, 1 failed (says why and what to try), 2 wrong usage."""
+    options = _parser().parse_args(argv)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except LabError as error:
+        print(f"labkit: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("labkit: stopped; run the same command again to go on.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="labkit", description="Run real message brokers to learn from.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"labkit {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    install = commands.add_parser("install", help="fetch what the brokers need, into the lab's own folder")
+    _add_brokers(install)
+    install.set_defaults(run=_install)
+
+    doctor = commands.add_parser("doctor", help="show what was found for each broker, and what is missing")
+    doctor.set_defaults(run=_doctor)
+
+    up = commands.add_parser("up", help="start brokers that stay until `labkit down`")
+    _add_brokers(up)
+    _add_name(up)
+    up.add_argument(
+        "--standard-ports",
+        action="store_true",
+        help="listen on 4222, 5672, 6379 and 9092 instead of free ports",
+    )
+    up.set_defaults(run=_up)
+
+    down = commands.add_parser("down", help="end the brokers that `labkit up` started")
+    _add_name(down)
+    down.set_defaults(run=_down)
+
+    status = commands.add_parser(
+        "status", help="show running brokers: processes, ports, versions, memory, age"
+    )
+    status.set_defaults(run=_status)
+
+    lab = commands.add_parser("lab", help="open JupyterLab on the first lesson")
+    lab.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
+    lab.add_argument("--port", type=int, default=0, help="listen here instead of on a free port")
+    lab.set_defaults(run=_lab)
+    return parser
+
+
+def _add_brokers(command: argparse.ArgumentParser) -> None:
+    command.add_argument("brokers", nargs="*", metavar="BROKER", help=f"of {', '.join(BROKERS)}; all if none")
+
+
+def _add_name(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--name", default="lab", help="the lab's name, for several at once (default: lab)")
+
+
+def _chosen(options: argparse.Namespace) -> tuple[str, ...]:
+    unknown = [broker for broker in options.brokers if broker not in BROKERS]
+    if unknown:
+        raise LabError(f"There is no broker {unknown[0]!r}.", remedy=f"one of {', '.join(BROKERS)}")
+    return tuple(options.brokers) or tuple(BROKERS)
+
+
+# Each command imports what it needs, so that `labkit --help` answers at once.
+
+
+def _install(options: argparse.Namespace) -> int:
+    from labkit.programs.install import main_install
+
+    return main_install(_chosen(options))
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from labkit.programs.doctor import main_doctor
+
+    return main_doctor()
+
+
+def _up(options: argparse.Namespace) -> int:
+    from labkit.servers.terminal import main_up
+
+    return main_up(_chosen(options), options.name, options.standard_ports)
+
+
+def _down(options: argparse.Namespace) -> int:
+    from labkit.servers.terminal import main_down
+
+    return main_down(options.name)
+
+
+def _status(options: argparse.Namespace) -> int:
+    from labkit.servers.terminal import main_status
+
+    return main_status()
+
+
+def _lab(options: argparse.Namespace) -> int:
+    from labkit.jupyter import main_lab
+
+    return main_lab(port=options.port, open_browser=not options.no_browser)

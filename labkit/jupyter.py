@@ -1,0 +1,75 @@
+"""JupyterLab, opened on the lessons with the settings they need."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import sys
+from pathlib import Path
+
+from labkit.errors import SetupError
+from labkit.home import home
+
+__all__ = ["FIRST_LESSON", "lab_command", "lessons_folder", "main_lab", "write_settings"]
+
+FIRST_LESSON = "00_start_here.ipynb"
+
+# Nothing leaves the machine: no news, no check for updates.
+QUIET_SETTINGS = {
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+}
+
+
+def main_lab(port: int = 0, open_browser: bool = True) -> int:
+    """Become a JupyterLab server for the lessons; print its address; open a browser where there is one.
+
+    This process is replaced, so whoever ends it ends JupyterLab, and nothing is left behind.
+    """
+    folder = lessons_folder()
+    port = port or _free_port()
+    token = secrets.token_hex(16)
+    argv = lab_command(folder, port, token, write_settings(home() / "jupyter"), open_browser=open_browser)
+    url = f"http://127.0.0.1:{port}/lab/tree/{FIRST_LESSON}?token={token}"
+    print(f"\nBroker Lab opens in JupyterLab in a moment:\n\n    {url}\n\nCtrl-C ends it.\n", flush=True)
+    os.chdir(folder)
+    os.execv(argv[0], argv)
+
+
+def lessons_folder() -> Path:
+    """Return the folder of lessons: ``notebooks`` here, else in the package's checkout."""
+    for folder in (Path.cwd() / "notebooks", Path(__file__).parent.parent / "notebooks"):
+        if (folder / FIRST_LESSON).is_file():
+            return folder
+    raise SetupError("The lessons are not here.", remedy="run `labkit lab` in the folder you cloned")
+
+
+def write_settings(folder: Path) -> Path:
+    """Write JupyterLab's settings overrides into ``folder`` and return it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "overrides.json").write_text(json.dumps(QUIET_SETTINGS))
+    return folder
+
+
+def lab_command(
+    root: Path, port: int, token: str, settings: Path, *, open_browser: bool = False
+) -> list[str]:
+    """Return the argv of a JupyterLab server that serves ``root`` on loopback."""
+    is_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    return [
+        *(sys.executable, "-m", "jupyterlab", "--ip=127.0.0.1", f"--port={port}"),
+        *("--ServerApp.port_retries=0", "--ServerApp.answer_yes=True", "--log-level=WARN"),
+        *(f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}"),
+        *(f"--LabServerApp.app_settings_dir={settings}", f"--LabApp.default_url=/lab/tree/{FIRST_LESSON}"),
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        *([] if open_browser else ["--no-browser"]),
+        *(["--allow-root"] if is_root else []),
+    ]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
