@@ -1,1 +1,1 @@
-
+"""NATS: subjects."""

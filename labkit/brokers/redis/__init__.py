@@ -1,1 +1,1 @@
-
+"""Redis, and Valkey: Pub/Sub channels and patterns."""
