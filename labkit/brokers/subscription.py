@@ -176,7 +176,11 @@ class InboxSubscription(Subscription[AnyDelivery]):
 
     async def shut(self) -> Exception | None:
         error = await super().shut()
-        while not self._inbox.empty():
-            self._inbox.get_nowait()
+        self.empty_inbox()
         self._inbox.put_nowait(None)  # whoever still waits for a delivery learns that there will be none
         return error
+
+    def empty_inbox(self) -> None:
+        """Drop what waits to be handed to the subscriber."""
+        while not self._inbox.empty():
+            self._inbox.get_nowait()

@@ -1,1 +1,1 @@
-
+"""Kafka: topics."""
