@@ -1,1 +1,25 @@
+"""What a lesson needs beside the brokers: predictions, exercises, tables, the course map.
 
+Everything shown has a fixed text and a fixed HTML form, so a saved notebook reads well without a kernel and
+its outputs can be compared strictly.
+"""
+
+from labkit.lessons.course import Course, Lesson, course_map, read_course
+from labkit.lessons.exercise import Exercise, exercise
+from labkit.lessons.prediction import Prediction, predict
+from labkit.lessons.shown import Shown, edit_source, show_source, table
+
+__all__ = [
+    "Course",
+    "Exercise",
+    "Lesson",
+    "Prediction",
+    "Shown",
+    "course_map",
+    "edit_source",
+    "exercise",
+    "predict",
+    "read_course",
+    "show_source",
+    "table",
+]
