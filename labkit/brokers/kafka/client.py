@@ -34,6 +34,7 @@ class KafkaClient(BrokerClient):
         super().__init__(url, observer)
         self.bootstrap = url.removeprefix("kafka://").rstrip("/")
         self._onlooker: AIOKafkaConsumer | None = None
+        self._topics: dict[str, Topic] = {}
 
     @property
     def native(self) -> AIOKafkaProducer:
@@ -50,6 +51,9 @@ class KafkaClient(BrokerClient):
 
         Raises ``BrokerError`` if Kafka does not create it, or if it exists with other partitions.
         """
+        known = self._topics.get(name)
+        if known is not None and known.partitions == partitions:
+            return known
         async with asking(f"Kafka did not create the topic {name!r}", "check that the broker runs"):
             await self._create(NewTopic(name, partitions, 1, topic_configs=dict(configs or {})))
             found = len(await self.native.partitions_for(name))
@@ -59,10 +63,11 @@ class KafkaClient(BrokerClient):
                 broker=self.broker,
                 remedy=f"ask for {found} partitions, or choose another name",
             )
-        return Topic(self, name, partitions)
+        return self._topics.setdefault(name, Topic(self, name, partitions))
 
     async def delete_topic(self, name: str) -> None:
         """Remove a topic with everything in it."""
+        self._topics.pop(name, None)
         async with asking(f"Kafka did not delete the topic {name!r}", "check that it exists"):
             admin = await self._admin()
             try:

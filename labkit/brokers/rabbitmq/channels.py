@@ -105,8 +105,8 @@ class Exchange(Channel):
 
         With ``mandatory`` the broker sends back what no queue wanted: returns whether one did, and
         counts the message as unheard if not. Without, it confirms and drops such a message: returns None.
-        Raises ``PublishFailed`` at once while the connection is lost; and if it breaks, or no confirm comes within
-        5 seconds, and then nobody knows whether the broker has the message.
+        Raises ``PublishFailed`` at once while the connection is lost. It also does so if the connection
+        breaks or no confirm comes within 5 seconds; then nobody knows whether the broker has the message.
         """
         message = Message(encode(value), routing_key, headers=headers)
         meters = self.meters(publisher)

@@ -1,0 +1,196 @@
+"""Publish and subscribe: one message, a copy for everybody who wants it. Four recipes, side by side.
+
+The story is an online shop. It publishes what happens to an order ("created", "paid", "cancelled"), and
+billing, shipping and audit subscribe to what they need.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Generic, TypeVar
+
+from labkit.brokers.client import BrokerClient
+from labkit.brokers.delivery import Delivery
+from labkit.brokers.kafka.client import KafkaClient
+from labkit.brokers.nats.client import NatsClient
+from labkit.brokers.rabbitmq.client import RabbitmqClient
+from labkit.brokers.redis.client import RedisClient
+from labkit.brokers.subscription import Subscription
+from labkit.errors import LabError, Unsupported
+
+__all__ = ["KafkaOrders", "NatsOrders", "Orders", "RabbitmqOrders", "RedisOrders", "Subscriber"]
+
+AnyClient = TypeVar("AnyClient", bound=BrokerClient)
+Order = Mapping[str, Any]
+
+ANY_EVENT = "*"
+
+
+class Subscriber:
+    """Somebody who reads the shop's orders and keeps what arrives.
+
+    ``received`` holds the orders in the order they came; ``skipped`` counts those that the broker delivered
+    though the subscriber did not want them, because that broker cannot filter.
+    """
+
+    def __init__(self, name: str, event: str, subscription: Subscription[Any]) -> None:
+        self.name = name
+        self.event = event
+        self.subscription = subscription
+        self.received: list[Order] = []
+        self.skipped = 0
+        self._grew = asyncio.Event()
+
+    @property
+    def numbers(self) -> list[int]:
+        """The order numbers received so far, oldest first."""
+        return [order["order"] for order in self.received]
+
+    def take(self, delivery: Delivery) -> None:
+        """Keep an order, or skip it if its header says that it is about something else."""
+        event = (delivery.message.headers or {}).get("event", self.event)
+        if self.event in (ANY_EVENT, event):
+            self.received.append(delivery.value)
+        else:
+            self.skipped += 1
+        self._grew.set()
+
+    async def until(self, count: int, within: float = 10.0) -> list[int]:
+        """Wait until ``count`` orders were received, and return their numbers.
+
+        Raises ``LabError`` if that takes longer than ``within`` seconds.
+        """
+        try:
+            async with asyncio.timeout(within):
+                while len(self.received) < count:
+                    self._grew.clear()
+                    await self._grew.wait()
+        except TimeoutError as error:
+            raise LabError(
+                f"{self.name} received {len(self.received)} orders within {within:g} s, not {count}.",
+                broker=self.subscription.channel.broker,
+                remedy="check that the broker runs, and that somebody publishes what this subscriber wants",
+            ) from error
+        return self.numbers
+
+    def __repr__(self) -> str:
+        return f"<{self.name} received {len(self.received)}>"
+
+
+class Orders(ABC, Generic[AnyClient]):
+    """The shop's orders on one broker. A recipe below says how that broker publishes and subscribes."""
+
+    no_replay: ClassVar[str] = ""
+    """Why nobody can subscribe to what was published before; empty where one can."""
+
+    confirms: ClassVar[bool] = True
+    """Whether the broker answers each message."""
+
+    def __init__(self, client: AnyClient) -> None:
+        self.client = client
+        self.subscribers: dict[str, Subscriber] = {}
+
+    @property
+    def broker(self) -> str:
+        """The broker's name."""
+        return self.client.broker
+
+    @abstractmethod
+    async def publish(self, event: str, order: Order) -> None:
+        """Tell everybody who wants to know what happened to an order. Raises ``PublishFailed``."""
+
+    @abstractmethod
+    async def listen(self, name: str, event: str) -> Subscription[Any]:
+        """Return a subscription, not yet open, to one event, or to every event: ``"*"``."""
+
+    async def listen_from_start(self, name: str) -> Subscription[Any]:
+        """Return a subscription, not yet open, to all that was ever published. Raises ``Unsupported``."""
+        raise Unsupported(self.no_replay, broker=self.broker, remedy="subscribe before you publish")
+
+    async def subscribe(self, name: str, event: str = ANY_EVENT) -> Subscriber:
+        """Let somebody subscribe, or come back after ``leave``; returns when the broker knows."""
+        return await self._admit(name, event, await self.listen(name, event))
+
+    async def subscribe_from_start(self, name: str) -> Subscriber:
+        """Let somebody subscribe to all that was ever published.
+
+        Raises ``Unsupported``, with the reason, where the broker keeps no such thing.
+        """
+        return await self._admit(name, ANY_EVENT, await self.listen_from_start(name))
+
+    async def _admit(self, name: str, event: str, subscription: Subscription[Any]) -> Subscriber:
+        subscriber = self.subscribers.setdefault(name, Subscriber(name, event, subscription))
+        subscriber.event, subscriber.subscription = event, subscription
+        await subscription.open()
+        subscription.run(subscriber.take)
+        return subscriber
+
+    async def leave(self, name: str) -> None:
+        """Let a subscriber go away. What it received stays in ``subscribers``."""
+        await self.subscribers[name].subscription.close()
+
+    async def close(self) -> None:
+        """Let every subscriber go away."""
+        for name in self.subscribers:
+            await self.leave(name)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {', '.join(self.subscribers) or 'nobody subscribed'}>"
+
+
+class NatsOrders(Orders[NatsClient]):
+    """NATS: the subject says what happened. Whoever is subscribed now gets a copy; nothing is kept."""
+
+    no_replay = "Core NATS keeps nothing, so there is nothing to start from."
+    confirms = False
+
+    async def publish(self, event: str, order: Order) -> None:
+        await self.client.subject(f"orders.{event}").publish(order)
+
+    async def listen(self, name: str, event: str) -> Subscription[Any]:
+        return self.client.subject(f"orders.{event}").subscribe(name)
+
+
+class RabbitmqOrders(Orders[RabbitmqClient]):
+    """RabbitMQ: an exchange copies to queues; each subscriber has one, which keeps what it has not taken."""
+
+    no_replay = "A RabbitMQ queue holds what came after it was bound, and forgets what was acknowledged."
+
+    async def publish(self, event: str, order: Order) -> None:
+        exchange = await self.client.exchange("orders", "topic")
+        await exchange.publish(order, f"orders.{event}", mandatory=True)
+
+    async def listen(self, name: str, event: str) -> Subscription[Any]:
+        exchange = await self.client.exchange("orders", "topic")
+        queue = await self.client.queue(name, bind=(exchange, f"orders.{event}"))
+        return queue.subscribe(name)
+
+
+class RedisOrders(Orders[RedisClient]):
+    """Redis: the channel says what happened. Whoever is subscribed now gets a copy; nothing is kept."""
+
+    no_replay = "Redis Pub/Sub keeps nothing, so there is nothing to start from."
+
+    async def publish(self, event: str, order: Order) -> None:
+        await self.client.channel(f"orders.{event}").publish(order)
+
+    async def listen(self, name: str, event: str) -> Subscription[Any]:
+        return self.client.pattern(f"orders.{event}").subscribe(name)
+
+
+class KafkaOrders(Orders[KafkaClient]):
+    """Kafka: a log keeps all, and each subscriber has a place in it. It cannot filter: subscribers skip."""
+
+    async def publish(self, event: str, order: Order) -> None:
+        topic = await self.client.topic("orders")
+        await topic.publish(order, key=str(order["order"]), headers={"event": event})
+
+    async def listen(self, name: str, event: str) -> Subscription[Any]:
+        topic = await self.client.topic("orders")
+        return topic.subscribe(name)  # every event; Subscriber.take looks at the header
+
+    async def listen_from_start(self, name: str) -> Subscription[Any]:
+        topic = await self.client.topic("orders")
+        return topic.subscribe(name, start="earliest")
