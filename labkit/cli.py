@@ -94,7 +94,7 @@ def _install(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     from labkit.programs.doctor import main_doctor
 
-    return main_doctor()
+    return main_doctor(BROKERS)
 
 
 def _up(options: argparse.Namespace) -> int:
