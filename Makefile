@@ -1,0 +1,52 @@
+# Broker Lab. `make lab` opens it, `make test` proves it; `make help` lists the rest.
+
+PYTHON ?= python3
+BIN := .venv/bin
+SETUP := $(PYTHON) scripts/setup.py
+PY_FILES := labkit tests scripts bench notebooks
+COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header $(UPGRADE)
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test check format bench-start lessons lock clean
+
+help: ## list what can be made
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
+
+lab: ## set everything up, then open JupyterLab on the first lesson
+	@$(SETUP)
+	@exec $(BIN)/labkit lab
+
+test: ## the same set-up plus a browser, then every test
+	@$(SETUP) --test
+	@exec $(BIN)/python scripts/test.py
+
+check: ## formatting, lint and types
+	@$(SETUP) --test --python-only
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/mypy --strict scripts
+
+format: ## mend formatting and what lint can mend
+	@$(SETUP) --test --python-only
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench-start: ## each broker's time to ready, beside the bare program's
+	@$(SETUP)
+	@exec $(BIN)/python bench/start.py
+
+lessons: ## derive the learner's notebooks from their solutions
+	@$(SETUP) --test
+	@exec $(BIN)/python -m labkit.lessons.derive
+
+lock: ## pin again what pyproject.toml asks for; UPGRADE=--upgrade for the newest
+	@$(SETUP) --python-only
+	$(COMPILE) --extra test pyproject.toml -o requirements-test.lock
+	$(COMPILE) --extra all -c requirements-test.lock pyproject.toml -o requirements.lock
+	$(COMPILE) --group setup -c requirements-test.lock -o requirements-setup.lock
+
+clean: ## remove .venv, caches and what builds made; the brokers' programs stay
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name .ipynb_checkpoints -prune -exec rm -rf {} +
+	find . -name __pycache__ -prune -exec rm -rf {} +
