@@ -23,7 +23,7 @@ CONDA = {
     if isinstance(line, str)
 }
 PIP_ONLY = [entry["pip"] for entry in ENVIRONMENT["dependencies"] if isinstance(entry, dict)]
-ASKED = {
+ASKED: dict[str, SpecifierSet] = {
     canonicalize_name(requirement.name): requirement.specifier
     for group in [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
     for requirement in map(Requirement, group)
