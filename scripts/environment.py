@@ -45,8 +45,7 @@ def main_setup(arguments: Sequence[str]) -> int:
         kind = "test" if options.test else "lab"
         with _alone(ROOT, teller):
             Environment(ROOT).bring_up(kind, teller)
-        if not options.python_only:
-            fetch_programs(Environment(ROOT), kind)
+        result = "done" if options.python_only else fetch_programs(Environment(ROOT), kind, teller)
     except SetupFailed as failed:
         print(f"Set-up: {failed}", file=sys.stderr)
         return 1
@@ -56,19 +55,21 @@ def main_setup(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("\nSet-up: stopped; run the same command again to go on.", file=sys.stderr)
         return 130
-    teller.say("set-up", "done")
+    teller.say("set-up", result)
     return 0
 
 
-def fetch_programs(environment: Environment, kind: str) -> None:
-    """Fetch the brokers' programs, and for tests a browser; each says what it does."""
-    # A broker that cannot be had does not stop the others: labkit says which, and how to get it.
-    status = subprocess.call([environment.program("labkit"), "install"])
+def fetch_programs(environment: Environment, kind: str, teller: Teller) -> str:
+    """Fetch the brokers' programs, and for tests a browser; each says what it does. Return how it went."""
+    here = {**os.environ, "LABKIT_BEGAN": str(teller.began)}  # so that their clocks go on from ours
+    status = subprocess.call([environment.program("labkit"), "install"], env=here)
     if status not in (0, 1):
         raise KeyboardInterrupt
     browser = str(environment.root / "tests" / "browser" / "chromium.py")
-    if kind == "test" and subprocess.call([environment.program("python"), browser]) != 0:
+    if kind == "test" and subprocess.call([environment.program("python"), browser], env=here) != 0:
         raise SetupFailed("the tests have no browser; the line above says how to get one.")
+    # A broker that cannot be had does not stop the others: labkit has said which, and how to get it.
+    return "done" if status == 0 else "done, but for what is said above"
 
 
 class Environment:

@@ -34,15 +34,10 @@ class Teller:
     """Says what is being done, and how long it all has taken."""
 
     def __init__(self) -> None:
-        self._began = time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        """Return the time since the start, in seconds."""
-        return time.monotonic() - self._began
+        self.began = time.monotonic()
 
     def say(self, what: str, text: str) -> None:
-        print(f"  {self.seconds:5.1f} s  {what:<9} {text}", flush=True)
+        print(f"  {time.monotonic() - self.began:5.1f} s  {what:<9} {text}", flush=True)
 
 
 def run(argv: Sequence[str], doing: str, hear: Callable[[str], None] | None = None) -> None:
