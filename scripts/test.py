@@ -1,4 +1,4 @@
-"""Every test: pytest for all that is Python, node for the JavaScript where there is a node.
+"""Every test: pytest, the notebooks run again with nbval, and the JavaScript's where there is a node.
 
 Run by `make test` after the set-up. All runners run, whatever the first ones say; their last words are
 printed together at the end. Exit code 0 only if all passed.
@@ -17,24 +17,26 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TAIL_BYTES = 20_000
+# Strict: each cell's outputs must be those that are stored.
+NOTEBOOKS = ("--nbval", "--nbval-current-env", "--nbval-cell-timeout=120", "notebooks")
 
 
 def main() -> int:
     """Run all runners; return 0 if all passed, else 1."""
     began = time.monotonic()
-    results = [_pytest(), _node()]
+    results = [_pytest("pytest", "tests"), _pytest("notebooks", *NOTEBOOKS), _node()]
     print("\nTests:")
     for name, status, words in results:
-        print(f"  {name:<8} {'passed' if status == 0 else 'FAILED'}   {words}")
+        print(f"  {name:<9} {'passed' if status == 0 else 'FAILED'}   {words}")
     print(f"  {time.monotonic() - began:.0f} s in all", flush=True)
     return 0 if all(status == 0 for _, status, _ in results) else 1
 
 
-def _pytest() -> tuple[str, int, str]:
+def _pytest(name: str, *arguments: str) -> tuple[str, int, str]:
     colour = "yes" if sys.stdout.isatty() else "no"
-    status, tail = _run([sys.executable, "-m", "pytest", f"--color={colour}"])
+    status, tail = _run([sys.executable, "-m", "pytest", f"--color={colour}", *arguments])
     last = tail.strip().splitlines()[-1] if tail.strip() else "said nothing"
-    return "pytest", status, re.sub(r"\x1b\[[0-9;]*m", "", last).strip("= ")
+    return name, status, re.sub(r"\x1b\[[0-9;]*m", "", last).strip("= ")
 
 
 def _node() -> tuple[str, int, str]:
