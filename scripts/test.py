@@ -27,7 +27,7 @@ def main() -> int:
     results = [_pytest("pytest", "tests"), _pytest("notebooks", *NOTEBOOKS), _node()]
     print("\nTests:")
     for name, status, words in results:
-        print(f"  {name:<9} {'passed' if status == 0 else 'FAILED'}   {words}")
+        print(f"  {name:<9}  {'passed' if status == 0 else 'FAILED'}  {words}")
     print(f"  {time.monotonic() - began:.0f} s in all", flush=True)
     return 0 if all(status == 0 for _, status, _ in results) else 1
 
@@ -41,9 +41,11 @@ def _pytest(name: str, *arguments: str) -> tuple[str, int, str]:
 
 def _node() -> tuple[str, int, str]:
     node = shutil.which("node")
-    files = sorted(str(path) for path in (ROOT / "tests" / "js").glob("*.test.*js"))
     if not node:
         return "node", 0, "not run: there is no node on PATH"
+    files = sorted(str(path) for path in (ROOT / "tests" / "js").glob("*.*"))
+    if not files:
+        return "node", 1, "found no tests in tests/js"
     status, tail = _run([node, "--test", "--test-reporter=spec", *files])
     counts = re.findall(r"(tests|pass|fail) (\d+)\n", tail)
     return "node", status, ", ".join(f"{number} {word}" for word, number in counts)
@@ -51,7 +53,7 @@ def _node() -> tuple[str, int, str]:
 
 def _run(argv: Sequence[str]) -> tuple[int, str]:
     """Run a program in the checkout, show what it prints, return its exit code and the end of its output."""
-    print(f"\n$ {' '.join(Path(argv[0]).name if part == argv[0] else part for part in argv)}", flush=True)
+    print("\n$", Path(argv[0]).name, *argv[1:], flush=True)
     process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert process.stdout is not None
     tail = b""
