@@ -9,7 +9,15 @@ from typing import Any, Protocol
 
 from labkit.events import Place
 
-__all__ = ["ChannelLike", "Depth", "Lane", "LaneQueue", "LaneSubscriber", "SubscriptionLike"]
+__all__ = [
+    "ChannelLike",
+    "Depth",
+    "Lane",
+    "LaneQueue",
+    "LaneSubscriber",
+    "SubscriberLike",
+    "SubscriptionLike",
+]
 
 Depth = Callable[[], Awaitable[int]]
 """Asks the broker how many messages wait in a queue."""
@@ -32,6 +40,15 @@ class SubscriptionLike(Protocol):
     channel: Any
     filter: str
 
+    @property
+    def is_open(self) -> bool: ...
+
+
+class SubscriberLike(Protocol):
+    """Somebody who may leave and come back with another subscription."""
+
+    subscription: Any
+
 
 @dataclass(frozen=True, slots=True)
 class LaneQueue:
@@ -46,11 +63,15 @@ class LaneQueue:
 
 @dataclass(frozen=True, slots=True)
 class LaneSubscriber:
-    """Somebody who subscribes. ``filter`` is what the picture writes below the name."""
+    """Somebody who subscribes. ``filter`` is what the picture writes below the name.
+
+    ``listens`` tells whether they are subscribed now; None if that is not known.
+    """
 
     name: str
     filter: str = ""
     queue: LaneQueue | None = None
+    listens: Callable[[], bool] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +93,24 @@ class Lane:
 
     @classmethod
     def of(
-        cls, channel: ChannelLike, *subscriptions: SubscriptionLike, publishers: Sequence[str] = ("shop",)
+        cls,
+        channel: ChannelLike,
+        *subscribers: SubscriptionLike | SubscriberLike,
+        publishers: Sequence[str] = ("shop",),
     ) -> Lane:
-        """Return the lane of real objects: the channel that is published on, and subscriptions, open or not.
+        """Return the lane of real objects: what is published on, and who subscribes, now or later.
+
+        A subscriber is a subscription, open or not, or whoever has one as ``.subscription``.
 
         For NATS and Redis the channel may be a wildcard ("orders.*"): what is published on any channel that
         fits is counted.
         """
-        heard = [channel.name, *(subscription.channel.name for subscription in subscriptions)]
+        heard = [channel.name, *(_subscription(one).channel.name for one in subscribers)]
         return cls(
             broker=channel.broker,
             kind=_kind_of(channel),
             name=channel.name,
-            subscribers=tuple(map(_subscriber_of, subscriptions)),
+            subscribers=tuple(map(_subscriber_of, subscribers)),
             publishers=tuple(publishers),
             channels=tuple(dict.fromkeys(_any_text(name) for name in heard)),
             confirms=getattr(channel, "confirms", True),
@@ -107,10 +133,19 @@ def _kind_of(channel: ChannelLike) -> str:
     return f"{routing} {channel.kind}".strip()
 
 
-def _subscriber_of(subscription: SubscriptionLike) -> LaneSubscriber:
+def _subscription(one: Any) -> SubscriptionLike:
+    subscription: SubscriptionLike = getattr(one, "subscription", one)
+    return subscription
+
+
+def _subscriber_of(one: Any) -> LaneSubscriber:
+    subscription = _subscription(one)
     channel = subscription.channel
     queue = LaneQueue(channel.name, channel.depth) if channel.kind == "queue" else None
-    return LaneSubscriber(subscription.name, subscription.filter, queue)
+    # Asked anew each time: who comes back has another subscription.
+    return LaneSubscriber(
+        subscription.name, subscription.filter, queue, listens=lambda: _subscription(one).is_open
+    )
 
 
 def _any_text(name: str) -> str:

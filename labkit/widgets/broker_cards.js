@@ -13,6 +13,11 @@ export function timeWords(card) {
   return "";
 }
 
+/** An address that may break after its parts, and keeps host and port together. */
+function breakable(address) {
+  return address.split(/(?<=\/\/|@)/).flatMap((part) => [document.createElement("wbr"), part]);
+}
+
 class CardView {
   constructor(broker) {
     this.title = TITLES[broker] ?? broker;
@@ -35,7 +40,7 @@ class CardView {
     this.address = make("button", "lk-button lk-copy");
     this.address.type = "button";
     this.url = make("code", "lk-url");
-    this.hint = make("span", "lk-hint", "Copy");
+    this.hint = make("span", "lk-hint");
     this.address.append(this.url, this.hint);
     this.address.hidden = true;
     this.address.addEventListener("click", () => this.copy());
@@ -45,13 +50,13 @@ class CardView {
   async copy() {
     try {
       await navigator.clipboard.writeText(this.url.textContent);
-      setText(this.hint, "Copied");
+      setText(this.hint, "copied");
     } catch {
       // No clipboard here (a page without a secure address): select it, so that Ctrl-C does.
       getSelection().selectAllChildren(this.url);
-      setText(this.hint, "Selected");
+      setText(this.hint, "selected");
     }
-    setTimeout(() => setText(this.hint, "Copy"), COPIED_MS);
+    setTimeout(() => setText(this.hint, ""), COPIED_MS);
   }
 
   /** @returns whether the broker is in another state than before. */
@@ -62,7 +67,7 @@ class CardView {
     setText(this.state, card.state === "missing" ? "not on this machine" : STATE_WORDS[card.state]);
     setText(this.time, timeWords(card));
     setText(this.how, card.remedy ? `To get it: ${card.remedy}` : (HOW_WORDS[card.how] ?? ""));
-    setText(this.url, card.url ?? "");
+    if (isNew || this.url.textContent !== card.url) this.url.replaceChildren(...breakable(card.url ?? ""));
     this.address.setAttribute("aria-label", `Copy ${this.title}'s address ${card.url ?? ""}`);
     this.address.hidden = !card.url;
     return isNew;

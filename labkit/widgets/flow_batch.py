@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from labkit.events import Event, Kind, Place
@@ -17,11 +18,14 @@ COMMON = {Kind.SENT, Kind.DELIVERED}
 RARE = {Kind.REFUSED, Kind.UNHEARD, Kind.REDELIVERED}
 COMMON_DOTS = 28
 """Most ordinary dots in a batch: 20 batches a second of dots that live 0.7 s make about 400 at a time."""
-RARE_DOTS = 8
+RARE_DOTS = 6
 """Rare kinds have room of their own, so that a refusal is seen among a thousand deliveries."""
+FULL_SAMPLE = 6
+"""A node with so many in one sample probably did more than that; see ``Feed``."""
 OLDEST_SECONDS = 0.5
 """What happened longer ago is not drawn; the totals have it."""
 
+Dot = list[Any]
 Totals = Mapping[Place, Mapping[Kind, int]]
 
 
@@ -60,18 +64,20 @@ def lane_counts(lane: Lane, totals: Totals) -> dict[str, list[list[int]]]:
     }
 
 
-def choose_dots(lanes: Sequence[Lane], sample: Sequence[Event], since: float, now: float) -> list[list[Any]]:
+def choose_dots(lanes: Sequence[Lane], sample: Sequence[Event], since: float, now: float) -> list[Dot]:
     """Return what to draw: ``[lane, kind, node, when]``, when in seconds after the last batch.
 
-    Each node gets an equal share of the room, and its dots are spread over what it did.
+    Each node gets an equal share of the room. A sample holds the first of each batch; where there were more
+    than are drawn, their dots are spread over the whole of it.
     """
     drawn = [dot for event in sample if event.at > now - OLDEST_SECONDS for dot in _dots(lanes, event, since)]
     common = [dot for dot in drawn if dot[1] in COMMON]
     rare = [dot for dot in drawn if dot[1] in RARE]
-    return sorted(_fair(common, COMMON_DOTS) + _fair(rare, RARE_DOTS), key=lambda dot: float(dot[3]))
+    chosen = _fair(common, COMMON_DOTS, now - since) + _fair(rare, RARE_DOTS, now - since)
+    return sorted(chosen, key=lambda dot: float(dot[3]))
 
 
-def _dots(lanes: Sequence[Lane], event: Event, since: float) -> Iterable[list[Any]]:
+def _dots(lanes: Sequence[Lane], event: Event, since: float) -> Iterable[Dot]:
     for index, lane in enumerate(lanes):
         node = _node(lane, event)
         if node is not None and lane.counts(event.place):
@@ -86,13 +92,17 @@ def _node(lane: Lane, event: Event) -> int | None:
     return names.index(event.place.client) if event.place.client in names else None
 
 
-def _fair(dots: list[list[Any]], room: int) -> list[list[Any]]:
+def _fair(dots: Sequence[Dot], room: int, seconds: float) -> list[Dot]:
     """Return at most ``room`` dots: the first of every node, then the second of every node, and so on."""
-    turns: dict[tuple[Any, ...], int] = {}
-    ranked = []
+    nodes: dict[tuple[Any, ...], list[Dot]] = {}
     for dot in dots:
-        node = tuple(dot[:3])
-        turns[node] = turns.get(node, -1) + 1
-        ranked.append((turns[node], dot))
-    ranked.sort(key=lambda pair: pair[0])
-    return [dot for _, dot in ranked[:room]]
+        nodes.setdefault(tuple(dot[:3]), []).append(dot)
+    turns = zip_longest(*nodes.values())
+    chosen = [dot for turn in turns for dot in turn if dot is not None][:room]
+    if len(chosen) == len(dots) and all(len(mine) < FULL_SAMPLE for mine in nodes.values()):
+        return chosen
+    return [_spread(dot, at, len(chosen), seconds) for at, dot in enumerate(chosen)]
+
+
+def _spread(dot: Dot, at: int, count: int, seconds: float) -> Dot:
+    return [*dot[:3], round(seconds * at / count, 3)]

@@ -1,7 +1,7 @@
 // Links, dots, crosses and pulses of one lane on a canvas that lies under its nodes.
 
 const DOT = 4;
-const CROSS = 5;
+const CROSS = 6;
 
 /** Colours as the theme has them now. */
 export function readColours(element) {
@@ -21,23 +21,24 @@ export function fitCanvas(canvas, width, height) {
 }
 
 /** Draw one lane as it is at `now`. */
-export function drawLane(canvas, { layout, colours, isUp, motion, now }) {
+export function drawLane(canvas, { layout, colours, isLive, motion, now }) {
   const context = canvas.getContext("2d");
   context.clearRect(0, 0, layout.width, layout.height);
   context.lineCap = "round";
-  drawLinks(context, layout, colours, isUp);
+  drawLinks(context, layout, colours, isLive);
   for (const ring of motion.rings(now)) drawPulse(context, layout, ring, colours);
   for (const dot of motion.dots(now)) drawDot(context, dot, colours);
   for (const cross of motion.crosses(now)) drawCross(context, cross, colours);
   context.globalAlpha = 1;
 }
 
-function drawLinks(context, layout, colours, isUp) {
+/** A link is dashed where nothing can pass: the broker is down, or nobody listens at its end. */
+function drawLinks(context, layout, colours, isLive) {
   context.globalAlpha = 1;
   context.strokeStyle = colours.link;
   context.lineWidth = 1.5;
-  context.setLineDash(isUp ? [] : [2, 6]);
-  for (const { curve } of layout.links) {
+  for (const { curve, to } of layout.links) {
+    context.setLineDash(isLive(to) ? [] : [2, 6]);
     context.beginPath();
     context.moveTo(curve[0], curve[1]);
     context.bezierCurveTo(curve[2], curve[3], curve[4], curve[5], curve[6], curve[7]);
@@ -47,18 +48,32 @@ function drawLinks(context, layout, colours, isUp) {
 }
 
 function drawDot(context, { at, tail, isAgain, alpha }, colours) {
-  context.strokeStyle = colours.hue;
+  drawTail(context, at, tail, colours.hue, alpha);
   context.fillStyle = colours.hue;
-  let from = at;
-  tail.forEach((to, step) => {
-    context.globalAlpha = alpha * 0.34 * (1 - step / tail.length);
-    context.lineWidth = DOT * 1.5 * (1 - (0.7 * step) / tail.length);
-    line(context, from, to);
-    from = to;
-  });
   context.globalAlpha = alpha;
   if (isAgain) drawAgain(context, at, colours);
   else disc(context, at, DOT);
+}
+
+/** A soft wedge that ends in nothing where the dot was a moment ago. */
+function drawTail(context, at, tail, hue, alpha) {
+  const end = tail[tail.length - 1];
+  const length = Math.hypot(end[0] - at[0], end[1] - at[1]);
+  if (length < 1) return;
+  const fade = context.createLinearGradient(at[0], at[1], end[0], end[1]);
+  fade.addColorStop(0, hue);
+  fade.addColorStop(1, "transparent");
+  const across = [((at[1] - end[1]) / length) * (DOT - 1), ((end[0] - at[0]) / length) * (DOT - 1)];
+  const spine = [at, ...tail];
+  const edge = (side) =>
+    spine.map(([x, y], step) => {
+      const slim = side * (1 - step / tail.length);
+      return [x + across[0] * slim, y + across[1] * slim];
+    });
+  context.globalAlpha = alpha * 0.55;
+  context.fillStyle = fade;
+  polygon(context, [...edge(1), ...edge(-1).reverse()]);
+  context.fill();
 }
 
 /** Delivered again: a ring around a small dot. */
@@ -81,18 +96,15 @@ function drawCross(context, { x, y, turn, alpha }, colours) {
   context.strokeStyle = colours.lost;
   context.lineWidth = 1.4;
   const [a, b] = [CROSS / 2.6, CROSS];
-  context.beginPath();
-  const corners = [[a, -b], [a, -a], [b, -a], [b, a], [a, a], [a, b], [-a, b], [-a, a], [-b, a], [-b, -a], [-a, -a], [-a, -b]];
-  corners.forEach(([dx, dy], at) => (at ? context.lineTo(dx, dy) : context.moveTo(dx, dy)));
-  context.closePath();
+  polygon(context, [[a, -b], [a, -a], [b, -a], [b, a], [a, a], [a, b], [-a, b], [-a, a], [-b, a], [-b, -a], [-a, -a], [-a, -b]]);
   context.stroke();
   context.restore();
 }
 
 /** Something arrived: the outline of the node spreads and fades. */
 function drawPulse(context, layout, { node, spread }, colours) {
-  const grow = 1 + 7 * spread;
-  context.globalAlpha = 0.45 * (1 - spread) ** 2;
+  const grow = 1 + 5 * spread;
+  context.globalAlpha = 0.38 * (1 - spread) ** 2;
   context.strokeStyle = colours.hue;
   context.lineWidth = 2;
   context.beginPath();
@@ -110,11 +122,10 @@ function outline(context, { x, y, w, h }, grow) {
   context.roundRect(x - grow, y - grow, w + 2 * grow, h + 2 * grow, 9 + grow);
 }
 
-function line(context, from, to) {
+function polygon(context, corners) {
   context.beginPath();
-  context.moveTo(from[0], from[1]);
-  context.lineTo(to[0], to[1]);
-  context.stroke();
+  corners.forEach(([x, y], at) => (at ? context.lineTo(x, y) : context.moveTo(x, y)));
+  context.closePath();
 }
 
 function disc(context, [x, y], radius) {

@@ -3,7 +3,7 @@
 import { drawLane, fitCanvas, readColours } from "./flow_canvas.js";
 import { layoutLane } from "./flow_layout.js";
 import { Motion } from "./flow_motion.js";
-import { RateMeter, STATE_WORDS, TITLES, formatCount, formatRate, formatSeconds, laneSentence, sumOf } from "./flow_numbers.js";
+import { RateMeter, STATE_WORDS, TITLES, formatCount, confirmWords, formatRate, formatSeconds, laneSentence, sumOf } from "./flow_numbers.js";
 import { make, setText } from "./liveness.js";
 
 const SLOTS = 5;
@@ -105,14 +105,17 @@ export class LaneView {
   makeSubscriber({ name, filter }) {
     const root = make("div", "lk-node lk-subscriber");
     const words = make("span", "lk-words");
-    words.append(make("span", "lk-label", name));
-    if (filter) words.append(make("span", "lk-filter", filter));
     words.title = filter ? `${name}: ${filter}` : name;
     const numbers = make("span", "lk-numbers");
-    const node = { root, count: make("span", "lk-count", "0"), again: make("span", "lk-again") };
+    const node = { root, filter: make("span", "lk-filter", filter), count: make("span", "lk-count", "0"), again: make("span", "lk-again") };
+    words.append(make("span", "lk-label", name), node.filter);
     numbers.append(node.count, node.again);
     root.append(words, numbers);
     return node;
+  }
+
+  listens(subscriber) {
+    return this.news?.listening[subscriber] !== false;
   }
 
   get isUp() {
@@ -124,6 +127,7 @@ export class LaneView {
     const layout = layoutLane(this.lane, width, rows);
     this.layout = layout;
     this.motion.clear();
+    this.root.classList.toggle("lk-compact", layout.isCompact);
     this.stage.style.height = `${layout.height}px`;
     fitCanvas(this.canvas, width, layout.height);
     const put = (node, box) => Object.assign(node.root.style, { left: `${box.x}px`, top: `${box.y}px`, width: `${box.w}px`, height: `${box.h}px` });
@@ -144,11 +148,11 @@ export class LaneView {
   show(news, at) {
     const before = this.news;
     this.news = news;
-    this.rates.in.add(at, sumOf(news.publishers, [0]));
+    this.rates.in.add(at, sumOf(news.publishers, [0]) - sumOf(news.publishers, [2]));
     this.rates.out.add(at, sumOf(news.subscribers, [0, 1]));
     this.showRates();
     this.publishers.forEach((node, index) => this.showPublisher(node, news.publishers[index]));
-    this.subscribers.forEach((node, index) => this.showSubscriber(node, news.subscribers[index]));
+    this.subscribers.forEach((node, index) => this.showSubscriber(node, news.subscribers[index], index));
     this.queues.forEach((node, index) => this.showQueue(node, news.depths[index]));
     const unheard = sumOf(news.publishers, [3]);
     setText(this.hub.lost, unheard ? `✕ ${formatCount(unheard)} unheard` : "");
@@ -161,13 +165,15 @@ export class LaneView {
 
   showPublisher(node, [sent, confirmed, refused]) {
     setText(node.sent, formatCount(sent));
-    setText(node.confirmed, this.lane.confirms ? `${formatCount(confirmed)} confirmed` : "never confirmed");
+    setText(node.confirmed, confirmWords(this.lane.confirms, sent, confirmed));
     setText(node.lost, refused ? `✕ ${formatCount(refused)} refused` : "");
   }
 
-  showSubscriber(node, [delivered, redelivered]) {
+  showSubscriber(node, [delivered, redelivered], index) {
     setText(node.count, formatCount(delivered + redelivered));
-    setText(node.again, redelivered ? `◎ ${formatCount(redelivered)} again` : "");
+    setText(node.again, redelivered ? `◎ ${formatCount(redelivered)}` : "");
+    setText(node.filter, this.listens(index) ? this.lane.subscribers[index].filter : "not listening");
+    node.root.classList.toggle("lk-away", !this.listens(index));
   }
 
   showQueue(node, depth) {
@@ -183,11 +189,11 @@ export class LaneView {
     });
   }
 
-  /** Let a sampled message move; `start` on the page's clock in seconds. */
+  /** Let a sampled message move; `start` on the page's clock in seconds. @returns whether it is drawn. */
   addDot(kind, node, start) {
     const queue = this.lane.subscribers[node]?.queue ?? null;
     const waiting = queue !== null && this.news.depths[queue] > 0;
-    this.motion.add(this.lane, this.layout, kind, node, start, { isUp: this.isUp, waiting });
+    return this.motion.add(this.lane, this.layout, kind, node, start, { isUp: this.isUp, waiting });
   }
 
   /** Show how the broker is. @returns whether that is another state than before. */
@@ -217,7 +223,8 @@ export class LaneView {
 
   draw(now) {
     this.motion.advance(now);
-    drawLane(this.canvas, { layout: this.layout, colours: this.colours, isUp: this.isUp, motion: this.motion, now });
+    const isLive = (node) => this.isUp && (node[0] !== "s" || this.listens(Number(node.slice(1))));
+    drawLane(this.canvas, { layout: this.layout, colours: this.colours, isLive, motion: this.motion, now });
   }
 }
 

@@ -5,47 +5,49 @@
 /** @typedef {number[]} Curve  four points of a cubic Bezier: x0, y0, x1, y1, x2, y2, x3, y3 */
 /** @typedef {{curve: Curve, from: string, to: string}} Link */
 
-export const SIZE = {
-  pad: 16,
-  pitch: 58,
-  least: 3,
-  publisher: [104, 62],
-  subscriber: [148, 46],
-  queue: [58, 24],
-  hub: 29,
-  twoColumns: 860,
-};
+const TWO_COLUMNS = 860;
+const COMPACT = 420;
+const LEAST_ROWS = 3;
+const PITCH = 58;
+const SIZES = { pad: 14, publisher: [104, 62], subscriber: [140, 46], queue: [48, 24], hub: 29 };
+const COMPACT_SIZES = { pad: 9, publisher: [86, 62], subscriber: [112, 46], queue: [30, 24], hub: 23 };
 
 /** How many lanes stand side by side. */
 export function columnsFor(width, lanes) {
-  return lanes > 1 && width >= SIZE.twoColumns ? 2 : 1;
+  return lanes > 1 && width >= TWO_COLUMNS ? 2 : 1;
 }
 
 /** How many rows every lane gets, so that neighbours are equally high. */
 export function rowsFor(lanes) {
-  return Math.max(SIZE.least, ...lanes.map((lane) => Math.max(lane.subscribers.length, lane.publishers.length)));
+  return Math.max(LEAST_ROWS, ...lanes.map((lane) => Math.max(lane.subscribers.length, lane.publishers.length)));
 }
 
 /** Where the nodes of a lane stand in a stage of this width, and the links between them. */
 export function layoutLane(lane, width, rows) {
-  const height = rows * SIZE.pitch + SIZE.pad;
+  const size = width < COMPACT ? COMPACT_SIZES : SIZES;
+  const height = rows * PITCH + 16;
   const middle = height / 2;
-  const left = SIZE.pad + SIZE.publisher[0];
-  const right = width - SIZE.pad - SIZE.subscriber[0];
-  const hasQueues = lane.queues.length > 0;
-  const hub = { x: left + (right - left) * (hasQueues ? 0.36 : 0.5), y: middle, r: SIZE.hub };
-  const queueX = left + (right - left) * 0.8 - SIZE.queue[0] / 2;
+  const right = width - size.pad - size.subscriber[0];
+  const columns = middleColumns(lane, size.pad + size.publisher[0], right, size);
+  const hub = { x: columns.hub, y: middle, r: size.hub };
 
-  const publishers = spread(lane.publishers.length, middle).map((y) => box(SIZE.pad, y, SIZE.publisher));
-  const subscribers = spread(lane.subscribers.length, middle).map((y) => box(right, y, SIZE.subscriber));
-  const queues = lane.queues.map((_, index) => box(queueX, queueHeight(lane, subscribers, index), SIZE.queue));
-  const stage = { width, height, hub, publishers, queues, subscribers };
+  const publishers = spread(lane.publishers.length, middle).map((y) => box(size.pad, y, size.publisher));
+  const subscribers = spread(lane.subscribers.length, middle).map((y) => box(right, y, size.subscriber));
+  const queues = lane.queues.map((_, at) => box(columns.queue, queueHeight(lane, subscribers, at), size.queue));
+  const stage = { width, height, hub, publishers, queues, subscribers, isCompact: size === COMPACT_SIZES };
   return { ...stage, links: linksOf(lane, stage) };
+}
+
+/** Hub and queues between publishers and subscribers, with equal gaps. */
+function middleColumns(lane, left, right, size) {
+  const wide = lane.queues.length ? [2 * size.hub, size.queue[0]] : [2 * size.hub];
+  const gap = (right - left - wide.reduce((sum, one) => sum + one)) / (wide.length + 1);
+  return { hub: left + gap + size.hub, queue: left + 2 * gap + 2 * size.hub };
 }
 
 /** Centres of so many rows around a middle. */
 function spread(count, middle) {
-  return Array.from({ length: count }, (_, index) => middle + (index - (count - 1) / 2) * SIZE.pitch);
+  return Array.from({ length: count }, (_, index) => middle + (index - (count - 1) / 2) * PITCH);
 }
 
 /** @returns {Box} */

@@ -9,12 +9,12 @@ from labkit.topology import Lane
 
 __all__ = ["HUB_RADIUS", "Box", "LaneLayout", "Link", "Point", "lay_out", "rows_for"]
 
-PAD = 16.0
-PITCH = 58.0
 LEAST_ROWS = 3
+PITCH = 58.0
+PAD = 14.0
 PUBLISHER = (104.0, 62.0)
-SUBSCRIBER = (148.0, 46.0)
-QUEUE = (58.0, 24.0)
+SUBSCRIBER = (140.0, 46.0)
+QUEUE = (48.0, 24.0)
 HUB_RADIUS = 29.0
 
 Point = tuple[float, float]
@@ -63,15 +63,22 @@ def rows_for(lanes: Sequence[Lane]) -> int:
 
 def lay_out(lane: Lane, width: float, rows: int) -> LaneLayout:
     """Return where the nodes of a lane stand in a stage of this width."""
-    height = rows * PITCH + PAD
-    left, right = PAD + PUBLISHER[0], width - PAD - SUBSCRIBER[0]
-    hub = (left + (right - left) * (0.36 if lane.queues else 0.5), height / 2)
-    queue_x = left + (right - left) * 0.8 - QUEUE[0] / 2
+    height = rows * PITCH + 16
+    right = width - PAD - SUBSCRIBER[0]
+    hub_x, queue_x = _middle_columns(lane, PAD + PUBLISHER[0], right)
+    hub = (hub_x, height / 2)
     publishers = _column(PAD, len(lane.publishers), height / 2, PUBLISHER)
     subscribers = _column(right, len(lane.subscribers), height / 2, SUBSCRIBER)
     queues = tuple(_box(queue_x, middle, QUEUE) for middle in _queue_heights(lane, subscribers))
     links = _links(lane, hub, publishers, queues, subscribers)
     return LaneLayout(width, height, hub, publishers, queues, subscribers, links)
+
+
+def _middle_columns(lane: Lane, left: float, right: float) -> tuple[float, float]:
+    """Return where the hub has its centre and the queues begin, with equal gaps."""
+    wide = 2 * HUB_RADIUS + (QUEUE[0] if lane.queues else 0)
+    gap = (right - left - wide) / (3 if lane.queues else 2)
+    return left + gap + HUB_RADIUS, left + 2 * gap + 2 * HUB_RADIUS
 
 
 def _column(x: float, count: int, middle: float, size: tuple[float, float]) -> tuple[Box, ...]:

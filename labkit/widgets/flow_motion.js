@@ -3,10 +3,13 @@
 import { pointAt, wayTo } from "./flow_layout.js";
 
 const MOST_DOTS = 400;
+const MOST_CROSSES = 20;
+const GAP_SECONDS = { sent: 0.07, delivered: 0.07, redelivered: 0.12, refused: 0.06, unheard: 0.06 };
 const PULSE_SECONDS = 0.5;
 const FALL_SECONDS = 0.9;
-const FALL_PIXELS = 34;
-const TRAIL = 0.16;
+const FALL_WIDTH = 56;
+const TRAIL = 0.22;
+const TRAIL_POINTS = 6;
 const STOPS_AT = 0.6;
 
 /** Slow, fast, slow. */
@@ -25,6 +28,8 @@ export class Motion {
     this.flights = [];
     this.falls = [];
     this.pulses = [];
+    this.fallen = 0;
+    this.last = new Map();
   }
 
   get isActive() {
@@ -37,9 +42,12 @@ export class Motion {
     this.pulses = [];
   }
 
-  /** Draw one sampled message, as kind says; `start` in seconds; `isUp` whether the broker answers. */
+  /**
+   * Draw one sampled message, as kind says; `start` in seconds; `isUp` whether the broker answers; `waiting`
+   * whether it comes out of a queue. @returns whether it is drawn: dots keep a distance, so that they stay dots.
+   */
   add(lane, layout, kind, node, start, { isUp, waiting }) {
-    if (this.flights.length >= MOST_DOTS) return;
+    if (this.flights.length >= MOST_DOTS || !this.hasRoom(kind, node, start)) return false;
     const inward = layout.links.find((one) => one.from === `p${kind in TO_HUB ? node : 0}`);
     const arrives = start + (inward ? flightSeconds(inward.curve) : 0);
     if (kind === "sent") this.fly(inward, start, { stopsAt: isUp ? 1 : STOPS_AT });
@@ -49,6 +57,14 @@ export class Motion {
       const way = wayTo(lane, layout, node);
       this.follow(waiting ? way.slice(-1) : way, waiting ? start : arrives, kind === "redelivered");
     }
+    return true;
+  }
+
+  hasRoom(kind, node, start) {
+    const key = `${kind}${node}`;
+    if (start < (this.last.get(key) ?? -Infinity) + GAP_SECONDS[kind]) return false;
+    this.last.set(key, start);
+    return true;
   }
 
   /** Messages that came into a queue and stayed there. */
@@ -70,8 +86,10 @@ export class Motion {
   }
 
   fall([x, y], start) {
-    const drift = ((this.falls.length * 7) % 13) - 6;
-    this.falls.push({ x, y, drift, start });
+    // Multiples of the golden ratio spread evenly without a pattern, and the same way each time.
+    if (this.falls.length >= MOST_CROSSES) return;
+    this.fallen = (this.fallen + 0.618034) % 1;
+    this.falls.push({ x, y, drift: (this.fallen - 0.5) * FALL_WIDTH, start });
   }
 
   /** Move on to `now`: drop what is over, and let what arrived pulse. */
@@ -95,8 +113,8 @@ export class Motion {
       .filter((one) => now >= one.start)
       .map((one) => {
         const t = (now - one.start) / FALL_SECONDS;
-        const x = one.x + one.drift * t;
-        return { x, y: one.y + FALL_PIXELS * t * t, turn: one.drift * 0.12 * t, alpha: 1 - t * t };
+        const y = one.y - 34 * t + 84 * t * t; // a small hop first: it was turned away
+        return { x: one.x + one.drift * t, y, turn: one.drift * 0.06 * t, alpha: 1 - t * t };
       });
   }
 
@@ -117,7 +135,9 @@ function split(list, isFirst) {
 
 function dotOf({ link, start, seconds, isAgain, stopsAt }, now) {
   const t = (now - start) / seconds;
-  const tail = [0.25, 0.5, 0.75, 1].map((part) => pointAt(link.curve, ease(Math.max(0, t - TRAIL * part))));
+  const tail = Array.from({ length: TRAIL_POINTS }, (_, at) =>
+    pointAt(link.curve, ease(Math.max(0, t - (TRAIL * (at + 1)) / TRAIL_POINTS))),
+  );
   const fadesOut = stopsAt < 1 ? Math.max(0, 1 - t / stopsAt) : 1;
   return { at: pointAt(link.curve, ease(t)), tail, isAgain, alpha: Math.min(1, t * 8) * fadesOut };
 }

@@ -29,6 +29,12 @@ export function formatSeconds(seconds) {
   return `${seconds.toFixed(2)} s`;
 }
 
+/** What a publisher was told: nothing by some brokers, a confirm for each message by others. */
+export function confirmWords(confirms, sent, confirmed) {
+  if (!confirms) return "no confirms";
+  return sent > 0 && confirmed === sent ? "all confirmed" : `${formatCount(confirmed)} confirmed`;
+}
+
 /** What a node of each kind was counted, summed over nodes: column 0 of a lane's publishers and so on. */
 export function sumOf(rows, columns) {
   return rows.reduce((sum, row) => sum + columns.reduce((part, at) => part + row[at], 0), 0);
@@ -94,9 +100,10 @@ export function laneSentence(lane, news) {
     [sumOf(news.publishers, [2]), "refused"],
     [sumOf(news.publishers, [3]), "unheard"],
   ].filter(([count]) => count > 0);
-  const got = lane.subscribers.map(
-    (one, at) => `${one.name} received ${formatCount(sumOf([news.subscribers[at]], [0, 1]))}`,
-  );
+  const got = lane.subscribers.map((one, at) => {
+    const away = news.listening[at] ? "" : ", not listening,";
+    return `${one.name}${away} received ${formatCount(sumOf([news.subscribers[at]], [0, 1]))}`;
+  });
   const waiting = lane.queues
     .map((name, at) => [name, news.depths[at]])
     .filter(([, depth]) => depth !== null && depth > 0)

@@ -14,7 +14,8 @@ LaneCounts = Mapping[str, Sequence[Sequence[int]]]
 
 TITLES = {"nats": "NATS", "rabbitmq": "RabbitMQ", "redis": "Redis", "kafka": "Kafka"}
 HUES = {"nats": "#0b7d78", "rabbitmq": "#b8560b", "redis": "#bd2c4b", "kafka": "#5a4fcf"}
-TEXT, MUTED, EDGE, LINK, LOST = "#1d2430", "#59616f", "#dfe3ea", "#cbd2dd", "#b3261e"
+TEXT, MUTED, EDGE, LINK = "#1d2430", "#59616f", "#dfe3ea", "#cbd2dd"
+LOST, AGAIN = "#b3261e", "#8a5a00"
 UI_FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
 CODE_FONT = "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
@@ -79,13 +80,19 @@ def _publisher(name: str, box: Box, row: Sequence[int] | None, confirms: bool) -
     if row:
         sent, confirmed, refused, _ = row
         lines.append(_text((box.x + 11, box.middle + 4), f"{sent:,} sent"))
-        answered = f"{confirmed:,} confirmed" if confirms else "never confirmed"
+        answered = _confirm_words(confirms, sent, confirmed)
         lines.append(_text((box.x + 11, box.middle + 20), answered, size=11, fill=MUTED))
         if refused:
             lines.append(
                 _text((box.x + 11, box.y + box.h + 17), f"✕ {refused:,} refused", size=11, fill=LOST)
             )
     return "".join(lines)
+
+
+def _confirm_words(confirms: bool, sent: int, confirmed: int) -> str:
+    if not confirms:
+        return "no confirms"
+    return "all confirmed" if sent and sent == confirmed else f"{confirmed:,} confirmed"
 
 
 def _hub(lane: Lane, at: Point, hue: str, unheard: int) -> str:
@@ -97,7 +104,8 @@ def _hub(lane: Lane, at: Point, hue: str, unheard: int) -> str:
         f'<circle cx="{_n(x)}" cy="{_n(y)}" r="{_n(HUB_RADIUS - 0.75)}" fill="{hue}" fill-opacity=".1" '
         f'stroke="{hue}" stroke-width="1.5"/>',
         f'<path transform="translate({_n(x - 13)} {_n(y - 13)}) scale(1.083)" '
-        f'd="{GLYPHS[_glyph(lane.kind)]}" fill="none" stroke="{hue}" stroke-width="1.7" stroke-linecap="round" stroke-linejoin="round"/>',
+        f'd="{GLYPHS[_glyph(lane.kind)]}" fill="none" stroke="{hue}" stroke-width="1.7" '
+        'stroke-linecap="round" stroke-linejoin="round"/>',
     ]
     if unheard:
         words = f"✕ {unheard:,} unheard"
@@ -113,7 +121,7 @@ def _glyph(kind: str) -> str:
 
 def _queue(box: Box) -> str:
     slots = [
-        f'<rect x="{_n(box.x + 6 + at * 9.6)}" y="{_n(box.y + 5)}" width="7.6" height="{_n(box.h - 10)}" '
+        f'<rect x="{_n(box.x + 6 + at * 7.5)}" y="{_n(box.y + 5)}" width="5.5" height="{_n(box.h - 10)}" '
         f'rx="2" fill="#f4f6f9" stroke="{EDGE}"/>'
         for at in range(5)
     ]
@@ -132,18 +140,19 @@ def _subscriber(one: LaneSubscriber, box: Box, row: Sequence[int] | None) -> str
     left, right = box.x + 12, box.x + box.w - 12
     parts = [_rect(box, radius=9), _text((left, box.middle + (-3 if one.filter else 5)), one.name, bold=True)]
     if one.filter:
-        parts.append(_text((left, box.middle + 13), _short(one.filter), size=11, fill=MUTED, font=CODE_FONT))
+        room = 9 if row and row[1] else 13
+        words = _short(one.filter, room)
+        parts.append(_text((left, box.middle + 13), words, size=11, fill=MUTED, font=CODE_FONT))
     if row:
         delivered, again = row
         height = box.middle + (0 if again else 5)
         parts.append(_text((right, height), f"{delivered + again:,}", size=15, bold=True, anchor="end"))
         if again:
-            words = f"◎ {again:,} again"
-            parts.append(_text((right, box.middle + 15), words, size=11, fill="#8a5a00", anchor="end"))
+            parts.append(_text((right, box.middle + 15), f"◎ {again:,}", size=11, fill=AGAIN, anchor="end"))
     return "".join(parts)
 
 
-def _short(words: str, most: int = 13) -> str:
+def _short(words: str, most: int) -> str:
     return words if len(words) <= most else words[: most - 1] + "…"
 
 

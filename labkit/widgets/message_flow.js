@@ -145,10 +145,10 @@ class FlowView {
   addDots(batch, now) {
     const events = this.countNew(batch);
     if (!this.moves() || now - this.drawnAt > LONGEST_FRAME + BATCH_SECONDS && this.frame) return;
-    for (const [lane, kind, node, when] of batch.dots) {
-      this.lanes[lane].addDot(kind, node, now + Math.min(when, BATCH_SECONDS));
-    }
-    if (events) this.ratio.add(batch.at, events, batch.dots.filter(([, kind]) => COMMON.has(kind)).length);
+    const drawn = batch.dots.filter(([lane, kind, node, when]) =>
+      this.lanes[lane].addDot(kind, node, now + Math.min(when, BATCH_SECONDS)),
+    );
+    if (events) this.ratio.add(batch.at, events, drawn.filter(([, kind]) => COMMON.has(kind)).length);
   }
 
   /** How many sends and deliveries happened since the last batch. */

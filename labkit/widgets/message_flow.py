@@ -113,6 +113,7 @@ class MessageFlow(LiveWidget):
             **lane_counts(lane, reading.totals),
             "state": server.state if server else State.STOPPED,
             "ready_in": server.ready_in if server else None,
+            "listening": [one.listens is None or one.listens() for one in lane.subscribers],
             "depths": [self._depths.get(queue) for queue in lane.queues],
         }
 

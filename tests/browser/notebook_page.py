@@ -1,0 +1,163 @@
+"""One notebook in JupyterLab in a browser, as a person would use it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.async_api import ConsoleMessage, Locator, Page, Request
+
+from tests.browser.lab_server import LabServer
+
+PICTURES = Path(__file__).parents[2] / "build" / "pictures"
+RUN_SECONDS = 120.0
+
+# The execution indicator says idle before there is a kernel; only the kernel's own answer is one.
+KERNEL_IS_READY = """async () => {
+    const app = window.jupyterapp;
+    await app.restored;
+    const panel = () => app.shell.currentWidget;
+    while (!panel()?.sessionContext) await new Promise((later) => setTimeout(later, 50));
+    await panel().context.ready;
+    await panel().sessionContext.ready;
+    await panel().sessionContext.session.kernel.info;
+}"""
+RUN_ALL = "() => void window.jupyterapp.commands.execute('notebook:run-all-cells')"
+ALL_RAN = """() => {
+    const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')];
+    return prompts.length > 0 && prompts.every((prompt) => /\\[\\d+\\]/.test(prompt.textContent));
+}"""
+
+
+class NotebookPage:
+    """A page that shows one notebook; it notices console errors and requests that leave the machine."""
+
+    def __init__(self, page: Page, server: LabServer) -> None:
+        self.page = page
+        self.server = server
+        self.errors: list[str] = []
+        self.strays: list[str] = []
+        page.on("console", self._heard)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", self._asked)
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.errors.append(f"{message.text} ({message.location.get('url', '')})")
+
+    def _asked(self, request: Request) -> None:
+        address = urlsplit(request.url)
+        if address.scheme in ("http", "https", "ws", "wss") and address.hostname != "127.0.0.1":
+            self.strays.append(request.url)
+
+    async def open(self, notebook: Path) -> None:
+        """Open a notebook and wait until its kernel can run cells."""
+        await self.page.goto(self.server.address(notebook))
+        await self.page.wait_for_selector(".jp-Notebook .jp-Cell")
+        await self.page.evaluate(KERNEL_IS_READY)
+
+    async def reload(self) -> None:
+        """Load the page again, as F5 does."""
+        await self.page.reload()
+        await self.page.wait_for_selector(".jp-Notebook .jp-Cell")
+        await self.page.evaluate(KERNEL_IS_READY)
+
+    async def start_all(self) -> None:
+        """Run all cells, and do not wait for them."""
+        await self.page.evaluate(RUN_ALL)
+
+    async def run_all(self, seconds: float = RUN_SECONDS) -> None:
+        """Run all cells and wait until each has ended."""
+        await self.start_all()
+        await self.page.wait_for_function(ALL_RAN, timeout=seconds * 1000)
+
+    async def run_code(self, code: str) -> str:
+        """Run code in the notebook's kernel as a console would, and return what it printed."""
+        script = """async (code) => {
+            const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+            const future = kernel.requestExecute({ code, silent: false, store_history: false });
+            let text = "";
+            future.onIOPub = (message) => {
+                if (message.header.msg_type === "stream") text += message.content.text;
+                if (message.header.msg_type === "error") text += message.content.traceback.join("\\n");
+            };
+            await future.done;
+            return text;
+        }"""
+        printed: str = await self.page.evaluate(script, code)
+        return printed
+
+    async def use_theme(self, name: str) -> None:
+        """Switch to "JupyterLab Dark" or "JupyterLab Light"."""
+        await self.page.evaluate(
+            "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", name
+        )
+        is_light = "true" if name.endswith("Light") else "false"
+        await self.page.wait_for_selector(f'body[data-jp-theme-light="{is_light}"]', state="attached")
+
+    async def outputs(self) -> list[str]:
+        """Return the text of every output area, in order."""
+        return await self.page.locator(".jp-OutputArea-output").all_inner_texts()
+
+    async def error_outputs(self) -> list[str]:
+        """Return the tracebacks the notebook shows."""
+        kinds = ("application/vnd.jupyter.stderr", "application/vnd.jupyter.error")
+        selector = ", ".join(f'[data-mime-type="{kind}"]' for kind in kinds)
+        return await self.page.locator(selector).all_inner_texts()
+
+    async def picture(self, name: str, what: Locator | None = None) -> Path:
+        """Save a picture of the page, or of one thing on it, as ``build/pictures/<name>.png``."""
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        path = PICTURES / f"{name}.png"
+        await (what or self.page).screenshot(path=path)
+        return path
+
+    def check_clean(self) -> None:
+        """Fail if the console showed an error or a request left the machine."""
+        assert not self.strays, f"requests left this machine: {self.strays}"
+        assert not self.errors, f"console errors: {self.errors}"
+
+    async def close(self) -> None:
+        """End the kernel and the page."""
+        await self.page.evaluate(
+            "async () => void (await window.jupyterapp?.shell.currentWidget?.sessionContext.shutdown())"
+        )
+        await self.page.context.close()
+
+
+class FlowOnPage:
+    """The live picture as it stands on a page; what it shows is read as a person reads it."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.root = page.locator(".lk-flow").first
+
+    def lane(self, broker: str) -> Locator:
+        """Return one broker's lane."""
+        return self.root.locator(f'.lk-lane[data-broker="{broker}"]')
+
+    async def sent(self, broker: str) -> int:
+        """Return what the first publisher's counter says."""
+        return _number(await self.lane(broker).locator(".lk-publisher .lk-count").first.inner_text())
+
+    async def received(self, broker: str) -> dict[str, int]:
+        """Return what each subscriber's counter says, by name."""
+        nodes = self.lane(broker).locator(".lk-subscriber")
+        names = await nodes.locator(".lk-label").all_inner_texts()
+        counts = await nodes.locator(".lk-count").all_inner_texts()
+        return dict(zip(names, map(_number, counts), strict=True))
+
+    async def state(self, broker: str) -> str | None:
+        """Return the state the lane shows."""
+        return await self.lane(broker).get_attribute("data-state")
+
+    async def wait_for(self, script: str, argument: Any = None, seconds: float = 30.0) -> None:
+        """Wait until ``script``, a function of the picture's root and ``argument``, returns true."""
+        whole = f"(argument) => ({script})(document.querySelector('.lk-flow'), argument)"
+        await self.page.wait_for_function(whole, arg=argument, timeout=seconds * 1000)
+
+
+def _number(text: str) -> int:
+    return int(re.sub(r"\D", "", text) or "0")
