@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tell import SetupFailed, Teller, run
+from tell import Downloads, SetupFailed, Teller, run
 
 __all__ = ["Environment", "main_setup"]
 
@@ -29,8 +29,6 @@ SETUP_LOCK = "requirements-setup.lock"
 LOCKS = {"lab": "requirements.lock", "test": "requirements-test.lock"}
 FREE_BYTES = 1_000_000_000
 """What .venv takes with everything the tests need (0.7 GB), and some room."""
-
-UV_STEPS = ("Resolved", "Downloading", "Prepared", "Installed")
 
 
 def main_setup(arguments: Sequence[str]) -> int:
@@ -157,18 +155,13 @@ class Environment:
         """Install the pinned set of ``kind``, each package checked by its hash, and the lab itself."""
         self._unfinished.touch()
         self._installed.unlink(missing_ok=True)
-
-        def hear(line: str) -> None:
-            if line.startswith(UV_STEPS):
-                teller.say("packages", line[0].lower() + line[1:])
-
         python, uv = self.program("python"), self.program("uv")
         teller.say("packages", f"installing uv, then the pinned set from {LOCKS[kind]}")
         pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--retries=2", "--no-deps"]
         run([*pip, "--require-hashes", "-r", str(self.root / SETUP_LOCK)], "installing uv")
         install = [uv, "pip", "install", "--python", python]
         lock = str(self.root / LOCKS[kind])
-        run([*install, "--require-hashes", "-r", lock], "installing packages", hear)
+        run([*install, "--require-hashes", "-r", lock], "installing packages", Downloads(teller).hear)
         itself = [*install, "--no-deps", "--no-build-isolation", "--editable", str(self.root)]
         run(itself, "installing the lab's own package")
         self._installed.write_text(self._fingerprint(kind))

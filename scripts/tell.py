@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-__all__ = ["SetupFailed", "Teller", "run"]
+__all__ = ["Downloads", "SetupFailed", "Teller", "explain", "run"]
 
 DISK_FULL = ("No space left on device", "os error 28", "Disk quota exceeded")
 NOT_WRITABLE = ("Permission denied", "os error 13", "Read-only file system", "Operation not permitted")
@@ -38,6 +38,39 @@ class Teller:
 
     def say(self, what: str, text: str) -> None:
         print(f"  {time.monotonic() - self.began:5.1f} s  {what:<9} {text}", flush=True)
+
+
+class Downloads:
+    """Hears what uv prints, and tells its steps, and how far its downloads are about once a second."""
+
+    STEPS = ("Resolved", "Prepared", "Installed")
+    EVERY = 1.0
+
+    def __init__(self, teller: Teller) -> None:
+        self._teller = teller
+        self._pending: dict[str, str] = {}
+        self._done = 0
+        self._told = teller.began
+
+    def hear(self, line: str) -> None:
+        word, _, rest = line.partition(" ")
+        name, _, size = rest.partition(" ")
+        if word in self.STEPS:
+            self._teller.say("packages", f"{word.lower()} {rest}")
+        elif word == "Downloading":
+            self._pending[name] = f"{name} {size}"
+        elif word == "Downloaded":
+            self._pending.pop(name, None)
+            self._done += 1
+        if word.startswith("Download") and time.monotonic() - self._told >= self.EVERY:
+            self._told = time.monotonic()
+            self._teller.say("packages", self._progress())
+
+    def _progress(self) -> str:
+        to_come = ", ".join(list(self._pending.values())[:3]) or "small ones"
+        return (
+            f"{self._done} of {self._done + len(self._pending)} large downloads are here; to come: {to_come}"
+        )
 
 
 def run(argv: Sequence[str], doing: str, hear: Callable[[str], None] | None = None) -> None:
