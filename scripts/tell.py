@@ -67,10 +67,8 @@ class Downloads:
             self._teller.say("packages", self._progress())
 
     def _progress(self) -> str:
-        to_come = ", ".join(list(self._pending.values())[:3]) or "small ones"
-        return (
-            f"{self._done} of {self._done + len(self._pending)} large downloads are here; to come: {to_come}"
-        )
+        on_the_way = ", ".join(list(self._pending.values())[:3]) or "small ones"
+        return f"{self._done} large downloads are here; on the way: {on_the_way}"
 
 
 def run(argv: Sequence[str], doing: str, hear: Callable[[str], None] | None = None) -> None:
