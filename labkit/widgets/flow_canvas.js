@@ -3,7 +3,7 @@
 const DOT = 4;
 const CROSS = 6;
 
-/** Colours as the theme has them now. */
+/** Colours as the theme has them now, in six digits each. */
 export function readColours(element) {
   const style = getComputedStyle(element);
   const colour = (name) => style.getPropertyValue(name).trim();
@@ -62,7 +62,7 @@ function drawTail(context, at, tail, hue, alpha) {
   if (length < 1) return;
   const fade = context.createLinearGradient(at[0], at[1], end[0], end[1]);
   fade.addColorStop(0, hue);
-  fade.addColorStop(1, "transparent");
+  fade.addColorStop(1, `${hue}00`); // and not "transparent", which is black
   const across = [((at[1] - end[1]) / length) * (DOT - 1), ((end[0] - at[0]) / length) * (DOT - 1)];
   const spine = [at, ...tail];
   const edge = (side) =>

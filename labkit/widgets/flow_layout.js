@@ -9,7 +9,7 @@ const TWO_COLUMNS = 860;
 const COMPACT = 420;
 const LEAST_ROWS = 3;
 const PITCH = 58;
-const SIZES = { pad: 14, publisher: [104, 62], subscriber: [140, 46], queue: [48, 24], hub: 29 };
+const SIZES = { pad: 14, publisher: [110, 62], subscriber: [140, 46], queue: [48, 24], hub: 29 };
 const COMPACT_SIZES = { pad: 9, publisher: [86, 62], subscriber: [112, 46], queue: [30, 24], hub: 23 };
 
 /** How many lanes stand side by side. */
