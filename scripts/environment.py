@@ -63,8 +63,8 @@ def fetch_programs(environment: Environment, kind: str, teller: Teller) -> str:
     status = subprocess.call([environment.program("labkit"), "install"], env=here)
     if status not in (0, 1):
         raise KeyboardInterrupt
-    browser = str(environment.root / "tests" / "browser" / "chromium.py")
-    if kind == "test" and subprocess.call([environment.program("python"), browser], env=here) != 0:
+    fetch = [environment.program("python"), "-m", "tests.browser.fetch"]
+    if kind == "test" and subprocess.call(fetch, env=here, cwd=environment.root) != 0:
         raise SetupFailed("the tests have no browser; the line above says how to get one.")
     # A broker that cannot be had does not stop the others: labkit has said which, and how to get it.
     return "done" if status == 0 else "done, but for what is said above"

@@ -1,19 +1,18 @@
 """The browser the tests use: one on PATH, else Debian's Chromium unpacked into the lab's own folder.
 
-`make test` runs this file, which fetches the browser if none is here. Nothing is installed in the system.
+Nothing is installed in the system.
 """
 
 from __future__ import annotations
 
-import os
+import html
 import shutil
 import subprocess
-import sys
 import tempfile
-import time
+from collections.abc import Callable
 from pathlib import Path
 
-from labkit.errors import InstallFailed, LabError, ProgramMissing
+from labkit.errors import InstallFailed, ProgramMissing
 from labkit.home import programs_folder
 from labkit.programs import debian
 from labkit.programs.unpacked import fetch_once
@@ -43,8 +42,8 @@ FONTS = """\
 <?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
 <fontconfig>
-  <dir prefix="relative">usr/share/fonts</dir>
-  <include prefix="relative">usr/share/fontconfig/conf.avail/60-latin.conf</include>
+  <dir>{share}/fonts</dir>
+  <include>{share}/fontconfig/conf.avail/60-latin.conf</include>
   <cachedir prefix="xdg">fontconfig</cachedir>
 </fontconfig>
 """
@@ -60,14 +59,14 @@ def find() -> Path:
     raise ProgramMissing("No Chromium or Chrome was found for the browser tests.", remedy=REMEDY)
 
 
-def install() -> Path:
+def install(say: Callable[[str], None]) -> Path:
     """Return the browser's executable, fetched if there was none. Raises ``SetupError``."""
     try:
         return find()
     except ProgramMissing:
         if not debian.is_available():
             raise
-    folder = fetch_once(FOLDER, _fill)
+    folder = fetch_once(FOLDER, lambda scratch, home: _fill(scratch, home, say))
     try:
         _check(folder / "chromium")
     except InstallFailed:
@@ -76,9 +75,10 @@ def install() -> Path:
     return folder / "chromium"
 
 
-def _fill(scratch: Path, home: Path) -> None:
-    debian.unpack(["chromium", "fonts-dejavu-core"], _is_needed, scratch, home, _say)
-    for name, text in (("chromium", LAUNCHER), ("fonts.conf", FONTS)):
+def _fill(scratch: Path, home: Path, say: Callable[[str], None]) -> None:
+    debian.unpack(["chromium", "fonts-dejavu-core"], _is_needed, scratch, home, say)
+    fonts = FONTS.format(share=html.escape(str(home / "usr" / "share")))
+    for name, text in (("chromium", LAUNCHER), ("fonts.conf", fonts)):
         (scratch / name).write_text(text)
     (scratch / "chromium").chmod(0o755)
 
@@ -99,29 +99,6 @@ def _check(browser: Path) -> None:
             timeout=CHECK_SECONDS,
             check=False,
         )
-        if not picture.is_file():
+        if not picture.is_file() or "Could not find any font" in done.stderr:
             last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
             raise InstallFailed(f"Debian's Chromium does not run here ({last}).", remedy=REMEDY)
-
-
-_began = float(os.environ.get("LABKIT_BEGAN", time.monotonic()))  # set-up's start, if it runs this
-
-
-def _say(text: str) -> None:
-    print(f"  {time.monotonic() - _began:5.1f} s  browser   {text}", flush=True)
-
-
-def main() -> int:
-    """Have a browser; return 0, or 1 after one sentence that says how to get one."""
-    try:
-        _say(f"{install()} ready")
-    except LabError as error:
-        print(f"Set-up: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

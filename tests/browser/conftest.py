@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
-from tests.browser import chromium
+from tests.browser import chromium, driver
 from tests.browser.lab_server import LabServer, lab_server
 from tests.browser.notebook_page import NotebookPage
 
@@ -37,6 +37,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LabS
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
+    driver.lend_library()
     async with async_playwright() as playwright:
         running = await playwright.chromium.launch(executable_path=chromium.find(), args=list(FLAGS))
         yield running
