@@ -6,6 +6,7 @@ Nothing is installed in the system.
 from __future__ import annotations
 
 import html
+import os
 import shutil
 import subprocess
 import tempfile
@@ -96,6 +97,7 @@ def _check(browser: Path) -> None:
             [*argv, "data:text/html,<h1>Hello"],
             capture_output=True,
             text=True,
+            env={**os.environ, "TMPDIR": folder},
             timeout=CHECK_SECONDS,
             check=False,
         )
