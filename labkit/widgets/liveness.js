@@ -36,7 +36,8 @@ export function lifeOf({ isGone, isStopped, heardAt, watchedAt, now }) {
 /**
  * Tell the kernel that a page shows this widget, as long as somebody can see it.
  * `onLife(word)` is called when the kernel falls silent, comes back, or is gone; `onVisible(isVisible)` when the
- * widget comes into sight or leaves it. Returns what to call for each message, and at the end.
+ * widget comes into sight or leaves it. Returns what to send with, and what to call for each message and at the
+ * end.
  */
 export function keepAlive({ model, root, onLife, onVisible }) {
   const known = { isGone: false, isStopped: false, heardAt: 0, watchedAt: performance.now() };
@@ -48,10 +49,19 @@ export function keepAlive({ model, root, onLife, onVisible }) {
     const word = lifeOf({ ...known, now: performance.now() });
     if (isVisible && word !== life) onLife((life = word));
   };
+  // The line to the widget in the kernel is cut when the kernel ends; then sending throws.
+  const send = (message) => {
+    try {
+      model.send(message);
+      known.isGone = false;
+    } catch {
+      known.isGone = true;
+    }
+    look();
+    return !known.isGone;
+  };
   const watch = () => {
-    if (!isVisible || known.isGone || known.isStopped) return;
-    model.send({ type: "watching", new: isNew });
-    isNew = false;
+    if (isVisible && !known.isStopped && send({ type: "watching", new: isNew })) isNew = false;
   };
   const appear = (isNow) => {
     if (isNow === isVisible) return;
@@ -61,14 +71,6 @@ export function keepAlive({ model, root, onLife, onVisible }) {
     watch();
     onVisible(isVisible);
   };
-  const lose = () => {
-    // ipywidgets says nothing more precise than this: the line to the kernel's widget is cut or mended.
-    queueMicrotask(() => {
-      known.isGone = root.closest(".jupyter-widgets-disconnected") !== null;
-      look();
-    });
-  };
-
   let inSight = true;
   const update = () => appear(inSight && !document.hidden);
   const sight = new IntersectionObserver((entries) => {
@@ -77,12 +79,12 @@ export function keepAlive({ model, root, onLife, onVisible }) {
   });
   sight.observe(root);
   document.addEventListener("visibilitychange", update);
-  model.on("comm_live_update", lose);
+  model.on("comm_live_update", watch);
   const timers = [setInterval(watch, WATCH_MS), setInterval(look, LOOK_MS)];
   watch();
-  look();
 
   return {
+    send,
     heard(isLast = false) {
       known.heardAt = performance.now();
       known.isStopped = isLast;
@@ -92,7 +94,7 @@ export function keepAlive({ model, root, onLife, onVisible }) {
       timers.forEach(clearInterval);
       sight.disconnect();
       document.removeEventListener("visibilitychange", update);
-      model.off("comm_live_update", lose);
+      model.off("comm_live_update", watch);
     },
   };
 }

@@ -104,7 +104,7 @@ class FlowView {
 
   act(message) {
     setText(this.error, "");
-    this.model.send(message);
+    this.send(message);
   }
 
   moves() {
@@ -198,6 +198,7 @@ function render({ model, el }) {
     onLife: (word) => view.showLife(word),
     onVisible: (isVisible) => view.setVisible(isVisible),
   });
+  view.send = life.send;
   const received = (message) => {
     life.heard(message.type === "stopped");
     view.received(message);

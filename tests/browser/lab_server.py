@@ -14,6 +14,7 @@ from pathlib import Path
 
 from labkit.jupyter import lab_command, write_settings
 
+CHECKOUT = Path(__file__).parents[2]  # so that a notebook can use what tests share
 START_SECONDS = 90.0
 END_SECONDS = 15.0
 OWN_FOLDERS = (
@@ -50,7 +51,11 @@ async def lab_server(root: Path, folder: Path) -> AsyncIterator[LabServer]:
         *argv,
         "--LabApp.expose_app_in_browser=True",
         cwd=root,
-        env={**os.environ, **{name: str(folder / name.lower()) for name in OWN_FOLDERS}},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(CHECKOUT),
+            **{name: str(folder / name.lower()) for name in OWN_FOLDERS},
+        },
         stdin=asyncio.subprocess.DEVNULL,
         stdout=log,
         stderr=log,
