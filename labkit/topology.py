@@ -110,7 +110,7 @@ class Lane:
             broker=channel.broker,
             kind=_kind_of(channel),
             name=channel.name,
-            subscribers=tuple(map(_subscriber_of, subscribers)),
+            subscribers=tuple(_subscriber_of(one, channel) for one in subscribers),
             publishers=tuple(publishers),
             channels=tuple(dict.fromkeys(_any_text(name) for name in heard)),
             confirms=getattr(channel, "confirms", True),
@@ -138,13 +138,18 @@ def _subscription(one: Any) -> SubscriptionLike:
     return subscription
 
 
-def _subscriber_of(one: Any) -> LaneSubscriber:
+def _subscriber_of(one: Any, hub: ChannelLike) -> LaneSubscriber:
     subscription = _subscription(one)
     channel = subscription.channel
     queue = LaneQueue(channel.name, channel.depth) if channel.kind == "queue" else None
+    # Subscribed to something else than the picture's hub shows, a subscriber's own channel is its filter.
+    own_channel = "" if queue or channel.name == hub.name else channel.name
     # Asked anew each time: who comes back has another subscription.
     return LaneSubscriber(
-        subscription.name, subscription.filter, queue, listens=lambda: _subscription(one).is_open
+        subscription.name,
+        subscription.filter or own_channel,
+        queue,
+        listens=lambda: _subscription(one).is_open,
     )
 
 

@@ -10,6 +10,7 @@ const SLOTS = 5;
 const DEPTH_SECONDS = 0.5;
 const MOST_WAITING_DOTS = 6;
 const READY_SECONDS = 6;
+const BIG = 1_000;
 const SVG = "http://www.w3.org/2000/svg";
 
 // What a hub does with a message, on a field of 24 by 24: pass it on, choose its way, or append it to a log.
@@ -105,7 +106,7 @@ export class LaneView {
   makeSubscriber({ name, filter }) {
     const root = make("div", "lk-node lk-subscriber");
     const words = make("span", "lk-words");
-    words.title = filter ? `${name}: ${filter}` : name;
+    root.title = filter ? `${name}: ${filter}` : name;
     const numbers = make("span", "lk-numbers");
     const node = { root, filter: make("span", "lk-filter", filter), count: make("span", "lk-count", "0"), again: make("span", "lk-again") };
     words.append(make("span", "lk-label", name), node.filter);
@@ -172,8 +173,11 @@ export class LaneView {
   showSubscriber(node, [delivered, redelivered], index) {
     setText(node.count, formatCount(delivered + redelivered));
     setText(node.again, redelivered ? `◎ ${formatCount(redelivered)}` : "");
-    setText(node.filter, this.listens(index) ? this.lane.subscribers[index].filter : "not listening");
+    const words = this.listens(index) ? this.lane.subscribers[index].filter : "not listening";
+    setText(node.filter, words);
     node.root.classList.toggle("lk-away", !this.listens(index));
+    const isLong = words !== "" || delivered + redelivered >= BIG;
+    node.root.classList.toggle("lk-stacked", isLong && !this.layout?.isRoomy);
   }
 
   showQueue(node, depth) {

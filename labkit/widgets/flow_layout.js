@@ -7,9 +7,11 @@
 
 const TWO_COLUMNS = 860;
 const COMPACT = 420;
+const ROOMY = 640;
 const LEAST_ROWS = 3;
 const PITCH = 58;
 const SIZES = { pad: 14, publisher: [110, 62], subscriber: [140, 46], queue: [48, 24], hub: 29 };
+const ROOMY_SIZES = { ...SIZES, publisher: [128, 62], subscriber: [190, 46], queue: [58, 24] };
 const COMPACT_SIZES = { pad: 9, publisher: [86, 62], subscriber: [112, 46], queue: [30, 24], hub: 23 };
 
 /** How many lanes stand side by side. */
@@ -24,7 +26,7 @@ export function rowsFor(lanes) {
 
 /** Where the nodes of a lane stand in a stage of this width, and the links between them. */
 export function layoutLane(lane, width, rows) {
-  const size = width < COMPACT ? COMPACT_SIZES : SIZES;
+  const size = sizesFor(width);
   const height = rows * PITCH + 16;
   const middle = height / 2;
   const right = width - size.pad - size.subscriber[0];
@@ -34,8 +36,13 @@ export function layoutLane(lane, width, rows) {
   const publishers = spread(lane.publishers.length, middle).map((y) => box(size.pad, y, size.publisher));
   const subscribers = spread(lane.subscribers.length, middle).map((y) => box(right, y, size.subscriber));
   const queues = lane.queues.map((_, at) => box(columns.queue, queueHeight(lane, subscribers, at), size.queue));
-  const stage = { width, height, hub, publishers, queues, subscribers, isCompact: size === COMPACT_SIZES };
+  const stage = { width, height, hub, publishers, queues, subscribers, isCompact: width < COMPACT, isRoomy: width >= ROOMY };
   return { ...stage, links: linksOf(lane, stage) };
+}
+
+function sizesFor(width) {
+  if (width < COMPACT) return COMPACT_SIZES;
+  return width < ROOMY ? SIZES : ROOMY_SIZES;
 }
 
 /** Hub and queues between publishers and subscribers, with equal gaps. */

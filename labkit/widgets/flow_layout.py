@@ -12,12 +12,21 @@ __all__ = ["HUB_RADIUS", "Box", "LaneLayout", "Link", "Point", "lay_out", "rows_
 LEAST_ROWS = 3
 PITCH = 58.0
 PAD = 14.0
-PUBLISHER = (110.0, 62.0)
-SUBSCRIBER = (140.0, 46.0)
-QUEUE = (48.0, 24.0)
 HUB_RADIUS = 29.0
+ROOMY = 640.0
 
 Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    publisher: Point
+    subscriber: Point
+    queue: Point
+
+
+NORMAL = _Sizes((110.0, 62.0), (140.0, 46.0), (48.0, 24.0))
+WIDE = _Sizes((128.0, 62.0), (190.0, 46.0), (58.0, 24.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,28 +73,29 @@ def rows_for(lanes: Sequence[Lane]) -> int:
 def lay_out(lane: Lane, width: float, rows: int) -> LaneLayout:
     """Return where the nodes of a lane stand in a stage of this width."""
     height = rows * PITCH + 16
-    right = width - PAD - SUBSCRIBER[0]
-    hub_x, queue_x = _middle_columns(lane, PAD + PUBLISHER[0], right)
+    sizes = NORMAL if width < ROOMY else WIDE
+    right = width - PAD - sizes.subscriber[0]
+    hub_x, queue_x = _middle_columns(lane, PAD + sizes.publisher[0], right, sizes.queue[0])
     hub = (hub_x, height / 2)
-    publishers = _column(PAD, len(lane.publishers), height / 2, PUBLISHER)
-    subscribers = _column(right, len(lane.subscribers), height / 2, SUBSCRIBER)
-    queues = tuple(_box(queue_x, middle, QUEUE) for middle in _queue_heights(lane, subscribers))
+    publishers = _column(PAD, len(lane.publishers), height / 2, sizes.publisher)
+    subscribers = _column(right, len(lane.subscribers), height / 2, sizes.subscriber)
+    queues = tuple(_box(queue_x, middle, sizes.queue) for middle in _queue_heights(lane, subscribers))
     links = _links(lane, hub, publishers, queues, subscribers)
     return LaneLayout(width, height, hub, publishers, queues, subscribers, links)
 
 
-def _middle_columns(lane: Lane, left: float, right: float) -> tuple[float, float]:
+def _middle_columns(lane: Lane, left: float, right: float, queue: float) -> Point:
     """Return where the hub has its centre and the queues begin, with equal gaps."""
-    wide = 2 * HUB_RADIUS + (QUEUE[0] if lane.queues else 0)
+    wide = 2 * HUB_RADIUS + (queue if lane.queues else 0)
     gap = (right - left - wide) / (3 if lane.queues else 2)
     return left + gap + HUB_RADIUS, left + 2 * gap + 2 * HUB_RADIUS
 
 
-def _column(x: float, count: int, middle: float, size: tuple[float, float]) -> tuple[Box, ...]:
+def _column(x: float, count: int, middle: float, size: Point) -> tuple[Box, ...]:
     return tuple(_box(x, middle + (index - (count - 1) / 2) * PITCH, size) for index in range(count))
 
 
-def _box(x: float, middle: float, size: tuple[float, float]) -> Box:
+def _box(x: float, middle: float, size: Point) -> Box:
     return Box(x, middle - size[1] / 2, *size)
 
 

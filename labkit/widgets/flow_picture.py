@@ -22,6 +22,8 @@ CODE_FONT = "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 WIDTH = 960.0
 GAP = 12.0
 HEAD = 36.0
+ROOMY_BOX = 160.0
+BIG = 1_000
 GLYPHS = {
     "pass": "M12 12h.01M8.2 15.8a5.4 5.4 0 0 1 0-7.6M15.8 8.2a5.4 5.4 0 0 1 0 7.6"
     "M5.4 18.6a9.4 9.4 0 0 1 0-13.2M18.6 5.4a9.4 9.4 0 0 1 0 13.2",
@@ -120,12 +122,9 @@ def _glyph(kind: str) -> str:
 
 
 def _queue(box: Box) -> str:
-    slots = [
-        f'<rect x="{_n(box.x + 6 + at * 7.5)}" y="{_n(box.y + 5)}" width="5.5" height="{_n(box.h - 10)}" '
-        f'rx="2" fill="#f4f6f9" stroke="{EDGE}"/>'
-        for at in range(5)
-    ]
-    return _rect(box, radius=6) + "".join(slots)
+    step = (box.w - 10) / 5
+    slots = [Box(box.x + 6 + at * step, box.y + 5, step - 2, box.h - 10) for at in range(5)]
+    return _rect(box, radius=6) + "".join(_rect(slot, radius=2, fill="#f4f6f9") for slot in slots)
 
 
 def _subscribers(lane: Lane, layout: LaneLayout, counts: LaneCounts | None) -> list[str]:
@@ -138,17 +137,19 @@ def _subscribers(lane: Lane, layout: LaneLayout, counts: LaneCounts | None) -> l
 
 def _subscriber(one: LaneSubscriber, box: Box, row: Sequence[int] | None) -> str:
     left, right = box.x + 12, box.x + box.w - 12
-    parts = [_rect(box, radius=9), _text((left, box.middle + (-3 if one.filter else 5)), one.name, bold=True)]
+    total, again = (sum(row), row[1]) if row else (0, 0)
+    is_stacked = box.w < ROOMY_BOX and (one.filter != "" or total >= BIG)
+    parts = [_rect(box, radius=9)]
+    parts.append(_text((left, box.middle + (-4 if one.filter or is_stacked else 5)), one.name, bold=True))
     if one.filter:
-        room = 9 if row and row[1] else 13
-        words = _short(one.filter, room)
+        words = _short(one.filter, int((box.w - 30 - len(f"{total:,}") * 9) / 6.7))
         parts.append(_text((left, box.middle + 13), words, size=11, fill=MUTED, font=CODE_FONT))
     if row:
-        delivered, again = row
-        height = box.middle + (0 if again else 5)
-        parts.append(_text((right, height), f"{delivered + again:,}", size=15, bold=True, anchor="end"))
-        if again:
-            parts.append(_text((right, box.middle + 15), f"◎ {again:,}", size=11, fill=AGAIN, anchor="end"))
+        height = box.middle + (14 if is_stacked else 0 if again else 5)
+        parts.append(_text((right, height), f"{total:,}", size=15, bold=True, anchor="end"))
+    if again:
+        height = box.middle + (-5 if is_stacked else 15)
+        parts.append(_text((right, height), f"◎ {again:,}", size=11, fill=AGAIN, anchor="end"))
     return "".join(parts)
 
 
@@ -163,10 +164,10 @@ def _link(link: Link) -> str:
     return f'<path d="{path}" fill="none" stroke="{LINK}" stroke-width="1.5"/>'
 
 
-def _rect(box: Box, radius: float) -> str:
+def _rect(box: Box, radius: float, fill: str = "#fff") -> str:
     return (
         f'<rect x="{_n(box.x)}" y="{_n(box.y)}" width="{_n(box.w)}" height="{_n(box.h)}" rx="{_n(radius)}" '
-        f'fill="#fff" stroke="{EDGE}"/>'
+        f'fill="{fill}" stroke="{EDGE}"/>'
     )
 
 

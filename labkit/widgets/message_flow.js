@@ -144,7 +144,9 @@ class FlowView {
 
   addDots(batch, now) {
     const events = this.countNew(batch);
-    if (!this.moves() || now - this.drawnAt > LONGEST_FRAME + BATCH_SECONDS && this.frame) return;
+    // A frame asked for long ago and not yet drawn: the page was frozen, and what comes now is a burst.
+    const wasFrozen = this.frame !== 0 && now - this.drawnAt > LONGEST_FRAME;
+    if (!this.moves() || wasFrozen) return;
     const drawn = batch.dots.filter(([lane, kind, node, when]) =>
       this.lanes[lane].addDot(kind, node, now + Math.min(when, BATCH_SECONDS)),
     );

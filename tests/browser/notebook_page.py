@@ -59,6 +59,8 @@ class NotebookPage:
         await self.page.goto(self.server.address(notebook))
         await self.page.wait_for_selector(".jp-Notebook .jp-Cell")
         await self.page.evaluate(KERNEL_IS_READY)
+        if not await self.page.locator('body[data-jp-theme-light="true"]').count():
+            await self.use_theme("JupyterLab Light")  # the server remembers what an earlier test chose
 
     async def reload(self) -> None:
         """Load the page again, as F5 does."""

@@ -15,7 +15,7 @@ from labkit.widgets.flow_batch import lane_words
 from labkit.widgets.flow_layout import lay_out, rows_for
 
 PLACES = Path(__file__).parents[1] / "js" / "places.json"
-WIDTH = 500.0
+WIDTHS = (480.0, 700.0)
 LANES = (
     Lane("nats", "subject", "orders.*", tuple(map(LaneSubscriber, ("billing", "shipping", "audit")))),
     Lane(
@@ -37,11 +37,11 @@ LANES = (
 def places() -> list[dict[str, Any]]:
     """Return each lane as the page knows it, and the corners and sizes of its nodes."""
     rows = rows_for(LANES)
-    return [_place(lane, rows) for lane in LANES]
+    return [_place(lane, width, rows) for lane in LANES for width in WIDTHS]
 
 
-def _place(lane: Lane, rows: int) -> dict[str, Any]:
-    layout = lay_out(lane, WIDTH, rows)
+def _place(lane: Lane, width: float, rows: int) -> dict[str, Any]:
+    layout = lay_out(lane, width, rows)
     nodes = {name: getattr(layout, name) for name in ("publishers", "queues", "subscribers")}
     boxes = {
         name: [[round(part, 6) for part in astuple(box)] for box in found] for name, found in nodes.items()
@@ -49,7 +49,7 @@ def _place(lane: Lane, rows: int) -> dict[str, Any]:
     links = [[round(part, 6) for part in (*link.start, *link.end)] for link in layout.links]
     return {
         "lane": lane_words(lane),
-        "width": WIDTH,
+        "width": width,
         "rows": rows,
         "height": layout.height,
         "hub": [round(part, 6) for part in layout.hub],

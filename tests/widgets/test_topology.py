@@ -53,6 +53,12 @@ async def test_a_subscriber_of_a_queue_brings_the_queue_with_its_depth() -> None
     assert await queue.depth() == 7
 
 
+def test_a_channel_other_than_the_hubs_is_written_below_the_name() -> None:
+    hub = Channel("nats", "subject", "orders.*")
+    two = [Subscription("billing", Channel("nats", "subject", "orders.paid")), Subscription("audit", hub)]
+    assert [one.filter for one in Lane.of(hub, *two).subscribers] == ["orders.paid", ""]
+
+
 def test_a_queue_that_is_shared_is_there_once() -> None:
     two = tuple(LaneSubscriber(name, queue=LaneQueue("work")) for name in ("a", "b"))
     assert Lane("rabbitmq", "exchange", "jobs", two).queues == (LaneQueue("work"),)
