@@ -1,0 +1,169 @@
+"""The brokers of one lab, started side by side and ended together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from labkit.errors import NotRunning, PortTaken
+from labkit.programs.program import Program
+from labkit.servers.external import ExternalServer, external_url
+from labkit.servers.folders import claim, lab_folder, read_brokers, write_brokers
+from labkit.servers.link import Link
+from labkit.servers.ports import free_ports
+from labkit.servers.process import ProcessServer
+from labkit.servers.recipe import recipe_of
+from labkit.servers.server import Server
+
+__all__ = ["Fleet"]
+
+PORT_TRIES = 3
+"""How often a broker is given other free ports because somebody took one in the meantime."""
+
+
+class Fleet:
+    """Running brokers. Make one with ``Fleet.open`` or ``Fleet.attach``, and close it."""
+
+    def __init__(self, link: Link, folder: Path, *, keep: bool, standard_ports: bool, owns: bool) -> None:
+        self.folder = folder
+        self.servers: dict[str, Server] = {}
+        self._link = link
+        self._keep = keep
+        self._standard_ports = standard_ports
+        self._owns = owns
+        self._is_open = True
+
+    @classmethod
+    async def open(
+        cls,
+        *,
+        name: str | None = None,
+        keep: bool = False,
+        standard_ports: bool = False,
+        stays: bool = False,
+    ) -> Fleet:
+        """Make room for brokers; ``start`` adds them.
+
+        ``keep`` leaves their data for the next lab of the same ``name``; ``stays`` lets them go on when this
+        process ends, until ``end_all``. Raises ``FolderUnusable``.
+        """
+        with claim(name, keep=keep) as (folder, lock):
+            link = await Link.spawn(folder, lock, keep=keep, stays=stays)
+        return cls(link, folder, keep=keep, standard_ports=standard_ports, owns=not stays)
+
+    @classmethod
+    async def attach(cls, name: str) -> Fleet:
+        """Connect to the brokers of a lab that stays. Raises ``NotRunning`` if there is none."""
+        folder = lab_folder(name)
+        try:
+            link = await Link.connect(folder)
+        except NotRunning as error:
+            raise NotRunning(
+                f"No lab named {name!r} stays on this machine.",
+                remedy="labkit up" if name == "lab" else f"labkit up --name {name}",
+            ) from error
+        fleet = cls(link, folder, keep=True, standard_ports=False, owns=False)
+        pids = await link.pids()
+        for broker, told in read_brokers(folder).items():
+            fleet.servers[broker] = await fleet._as_found(broker, told, pids.get(broker))
+        return fleet
+
+    async def _as_found(self, broker: str, told: Mapping[str, Any], pid: int | None) -> Server:
+        recipe = recipe_of(broker)
+        if told["how"] == ExternalServer.how:
+            external = ExternalServer(broker, recipe, told["url"])
+            await external.start()
+            return external
+        server = ProcessServer(
+            self._link, recipe, _program_from(told["program"]), self.folder / broker, told["ports"]
+        )
+        if pid is not None:
+            server.found_running(pid, told["ready_in"])
+        return server
+
+    async def start(self, broker: str) -> Server:
+        """Start a broker, unless it is here already, and return it when it is ready.
+
+        With ``LABKIT_NATS_URL`` and so on set, that broker is used instead. Raises ``ProgramMissing``, or
+        ``StartFailed`` with the last lines of its log.
+        """
+        if broker in self.servers:
+            await self.servers[broker].start()
+            return self.servers[broker]
+        if url := external_url(broker):
+            self.servers[broker] = ExternalServer(broker, recipe_of(broker), url)
+            await self.servers[broker].start()
+        else:
+            await self._start_process(broker)
+        self._write_down()
+        return self.servers[broker]
+
+    async def _start_process(self, broker: str) -> None:
+        recipe = recipe_of(broker)
+        program: Program = import_module(f"labkit.brokers.{broker}.program").find()
+        for tries_left in reversed(range(PORT_TRIES)):
+            ports = dict(recipe.PORTS) if self._standard_ports else free_ports(recipe.PORTS)
+            server = ProcessServer(self._link, recipe, program, self.folder / broker, ports)
+            self.servers[broker] = server
+            try:
+                await server.start()
+                return
+            except PortTaken:
+                if self._standard_ports or not tries_left:
+                    raise
+
+    def _write_down(self) -> None:
+        write_brokers(self.folder, {broker: _told(server) for broker, server in self.servers.items()})
+
+    async def end_all(self) -> None:
+        """End every broker, also of a lab that stays, and its guardian."""
+        if self._keep:
+            for server in self.servers.values():
+                await server.stop()
+        await self._link.end()
+        self._is_open = False
+        for server in self.servers.values():
+            if isinstance(server, ProcessServer):
+                server.ended_with_lab()
+
+    async def close(self) -> None:
+        """End the brokers this fleet owns, and leave the others be. Safe to call twice."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        if self._owns:
+            await self.end_all()
+        else:
+            await self._link.close()
+
+
+def _told(server: Server) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "how": server.how,
+        "url": server.url,
+        "version": server.version,
+        "ports": dict(server.ports),
+        "pid": server.pid,
+        "ready_in": server.ready_in,
+    }
+    if isinstance(server, ProcessServer):
+        told["program"] = _program_told(server.program)
+    return told
+
+
+def _program_told(program: Program) -> dict[str, Any]:
+    return {
+        "broker": program.broker,
+        "name": program.name,
+        "version": program.version,
+        "source": program.source,
+        "path": str(program.path),
+        "parts": {name: str(path) for name, path in program.parts.items()},
+    }
+
+
+def _program_from(told: Mapping[str, Any]) -> Program:
+    parts = {name: Path(path) for name, path in told["parts"].items()}
+    return Program(**{**told, "path": Path(told["path"]), "parts": parts})

@@ -1,0 +1,131 @@
+"""``labkit up``, ``down`` and ``status``: labs that stay, from a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from labkit.errors import ProgramMissing
+from labkit.servers.fleet import Fleet
+from labkit.servers.folders import is_in_use, labs, read_brokers
+from labkit.servers.server import Server
+
+__all__ = ["main_down", "main_status", "main_up"]
+
+
+def main_up(brokers: Sequence[str], name: str, standard_ports: bool, keep: bool) -> int:
+    """Start a lab that stays, print its addresses; return 0 if every broker runs, 1 if one is missing."""
+    return asyncio.run(_up(brokers, name, standard_ports, keep))
+
+
+async def _up(brokers: Sequence[str], name: str, standard_ports: bool, keep: bool) -> int:
+    console = Console()
+    began = time.monotonic()
+    fleet = await Fleet.open(name=name, keep=keep, standard_ports=standard_ports, stays=True)
+    try:
+        async with asyncio.TaskGroup() as group:
+            starting = [group.create_task(_start(fleet, broker, console)) for broker in brokers]
+    except BaseException as error:
+        await fleet.end_all()
+        raise _cause(error) from error
+    results = [task.result() for task in starting]
+    missing = [result for result in results if isinstance(result, ProgramMissing)]
+    if not fleet.servers:
+        await fleet.end_all()
+        raise missing[0]
+    await fleet.close()
+    console.print(
+        f"\nThe lab {name!r} is up after {time.monotonic() - began:.1f} s. End it: {_down_line(name)}"
+    )
+    return 1 if missing else 0
+
+
+async def _start(fleet: Fleet, broker: str, console: Console) -> Server | ProgramMissing:
+    try:
+        server = await fleet.start(broker)
+    except ProgramMissing as missing:
+        console.print(f"  {broker:<9} {missing}", markup=False, highlight=False)
+        return missing
+    ready = "yours" if server.ready_in is None else f"ready in {server.ready_in:.2f} s"
+    console.print(
+        f"  {broker:<9} {server.version:<8} {ready:<16} {server.url}", markup=False, highlight=False
+    )
+    return server
+
+
+def _cause(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def main_down(name: str) -> int:
+    """End a lab that stays, with everything in it; return 0."""
+    asyncio.run(_down(name))
+    print(f"The lab {name!r} is down.")
+    return 0
+
+
+async def _down(name: str) -> None:
+    fleet = await Fleet.attach(name)
+    await fleet.end_all()
+
+
+def main_status() -> int:
+    """Print every lab that runs on this machine as this user; return 0."""
+    running = [folder for folder in labs() if is_in_use(folder)]
+    if not running:
+        print("No lab is running. Start one: labkit up")
+        return 0
+    table = Table("Lab", "Broker", "Version", "State", "Process", "Memory", "Age", "Address", "Other ports")
+    for folder in running:
+        for row in _rows(folder):
+            table.add_row(*(escape(cell) for cell in row))
+    Console().print(table)
+    return 0
+
+
+def _rows(folder: Path) -> Iterator[tuple[str, ...]]:
+    for broker, told in read_brokers(folder).items():
+        process = _process(told["pid"])
+        others = ", ".join(f"{name} {port}" for name, port in told["ports"].items() if name != "client")
+        running = _about(process) if process else ("ended" if told["pid"] else "yours", "", "", "")
+        yield (folder.name, broker, told["version"], *running, told["url"], others)
+
+
+def _process(pid: int | None) -> psutil.Process | None:
+    try:
+        return psutil.Process(pid) if pid else None
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _about(process: psutil.Process) -> tuple[str, str, str, str]:
+    """Return a broker's state, process id, memory with its helpers, and age."""
+    try:
+        family = [process, *process.children(recursive=True)]
+        memory = sum(one.memory_info().rss for one in family)
+        state = "paused" if process.status() == psutil.STATUS_STOPPED else "running"
+        age = time.time() - process.create_time()
+    except psutil.NoSuchProcess:
+        return "ended", "", "", ""
+    return state, str(process.pid), f"{memory / 2**20:.0f} MiB", _span(age)
+
+
+def _span(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h"
+
+
+def _down_line(name: str) -> str:
+    return "labkit down" if name == "lab" else f"labkit down --name {name}"
