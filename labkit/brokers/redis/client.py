@@ -8,12 +8,14 @@ that was lost on the way back would then arrive twice.
 
 from __future__ import annotations
 
+import asyncio
+
 import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from labkit.brokers.client import CALL_SECONDS, BrokerClient
+from labkit.brokers.client import CALL_SECONDS, CONNECT_SECONDS, BrokerClient
 from labkit.brokers.redis.channels import PubSubChannel, PubSubPattern
 from labkit.errors import ConnectFailed
 
@@ -45,12 +47,13 @@ class RedisClient(BrokerClient):
     async def _connect(self) -> None:
         try:
             native = redis.asyncio.Redis.from_url(
-                self.url, retry=Retry(NoBackoff(), 0), socket_timeout=CALL_SECONDS, socket_connect_timeout=2.0
+                self.url, retry=Retry(NoBackoff(), 0), socket_timeout=CALL_SECONDS
             )
-            await native.ping()
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await native.ping()
         except (RedisError, OSError, ValueError) as error:
             raise ConnectFailed(
-                f"No Redis or Valkey server answers at {self.url}: {error}.",
+                f"No Redis or Valkey server answers at {self.url}: {error or type(error).__name__}.",
                 broker=self.broker,
                 remedy="check the address, and that the broker runs",
             ) from error
