@@ -1,0 +1,23 @@
+"""What several tests need: waiting for a condition, and names that no other test uses."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+
+__all__ = ["unique", "until"]
+
+_numbers = itertools.count(1)
+
+
+async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    """Wait until ``condition()`` is true. ``seconds`` is only there to end a test that would hang."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110  # what is waited for has no event of its own
+            await asyncio.sleep(0.005)
+
+
+def unique(word: str) -> str:
+    """Return a name that no other test of this run uses: brokers are shared, their channels are not."""
+    return f"{word}{next(_numbers)}"

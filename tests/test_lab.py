@@ -1,0 +1,56 @@
+"""A lab as a whole: brokers, clients and feed together, on real brokers."""
+
+from __future__ import annotations
+
+import pytest
+
+from labkit import Lab
+from labkit.brokers import BROKERS
+from labkit.errors import LabError
+from labkit.servers import State
+from tests.conftest import require
+
+
+async def test_a_started_lab_has_a_connected_client_for_each_broker() -> None:
+    for broker in BROKERS:
+        require(broker)
+    async with await Lab.start() as lab:
+        assert set(lab.servers) == set(BROKERS)
+        for broker in BROKERS:
+            assert getattr(lab, broker).native is not None
+            assert lab.servers[broker].state is State.RUNNING
+
+
+async def test_a_stopped_lab_leaves_no_broker_and_stops_twice_without_harm() -> None:
+    require("nats")
+    lab = await Lab.start("nats")
+    server = lab.servers["nats"]
+    await lab.stop()
+    await lab.stop()
+    assert server.state is State.STOPPED
+    assert repr(lab).startswith("<Lab stopped")
+
+
+async def test_an_unknown_broker_is_named_with_the_ones_there_are() -> None:
+    with pytest.raises(LabError, match="no broker 'carrier pigeon'") as caught:
+        await Lab.start("carrier pigeon")
+    assert "rabbitmq" in caught.value.remedy
+
+
+async def test_a_broker_that_was_not_asked_for_says_how_to_get_it() -> None:
+    require("nats")
+    async with await Lab.start("nats") as lab:
+        with pytest.raises(LabError, match="no redis") as caught:
+            _ = lab.redis
+        assert "redis" in caught.value.remedy
+
+
+async def test_a_killed_broker_comes_back_on_the_same_address() -> None:
+    require("nats")
+    async with await Lab.start("nats") as lab:
+        before = lab.servers["nats"].url
+        await lab.kill("nats")
+        assert lab.servers["nats"].state is State.DEAD
+        await lab.restart("nats")
+        assert lab.servers["nats"].state is State.RUNNING
+        assert lab.servers["nats"].url == before
