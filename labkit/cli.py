@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="listen on 4222, 5672, 6379 and 9092 instead of free ports",
     )
+    up.add_argument("--keep", action="store_true", help="keep the data for the next lab of this name")
     up.set_defaults(run=_up)
 
     down = commands.add_parser("down", help="end the brokers that `labkit up` started")
@@ -100,7 +101,7 @@ def _doctor(options: argparse.Namespace) -> int:
 def _up(options: argparse.Namespace) -> int:
     from labkit.servers.terminal import main_up
 
-    return main_up(_chosen(options), options.name, options.standard_ports)
+    return main_up(_chosen(options), options.name, options.standard_ports, options.keep)
 
 
 def _down(options: argparse.Namespace) -> int:

@@ -203,7 +203,7 @@ class Lab:
     def _show_cards(self, brokers: tuple[str, ...]) -> None:
         from IPython.display import display
 
-        display(self.cards())
+        display(self.cards())  # type: ignore[no-untyped-call]
 
     def __repr__(self) -> str:
         state = "open" if self._is_open else "stopped"

@@ -7,6 +7,7 @@ its outputs can be compared strictly.
 from labkit.lessons.course import Course, Lesson, course_map, read_course
 from labkit.lessons.exercise import Exercise, exercise
 from labkit.lessons.prediction import Prediction, predict
+from labkit.lessons.ready import ready
 from labkit.lessons.shown import Shown, edit_source, show_source, table
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "exercise",
     "predict",
     "read_course",
+    "ready",
     "show_source",
     "table",
 ]

@@ -2,8 +2,8 @@
 
 Nothing is installed: an apt root of our own (its own lists, cache and an empty status file) downloads the
 packages, apt checks their signatures against the distribution's keyring, and ``dpkg-deb`` unpacks them. No
-root is needed, no service starts, and deleting the folder removes everything. The archive's address is the one this
-machine's apt already uses.
+root is needed, no service starts, and deleting the folder removes everything. The archive's address is the
+one this machine's apt already uses.
 
 Packages of a newer release need its C library. So every unpacked program is given the unpacked loader and
 libraries (``patchelf``), and runs on an older Debian too.

@@ -8,10 +8,10 @@ from typing import Any
 
 import nbformat
 import pytest
-from tests.conftest import require
 
 from labkit.lessons.course import Lesson, read_course
 from labkit.lessons.derive import execute, swap_in
+from tests.conftest import require
 
 COURSE = read_course(Path(__file__).parents[2] / "notebooks")
 WITH_EXERCISES = [lesson for lesson in COURSE.lessons if lesson.exercises]

@@ -1,4 +1,4 @@
-"""The notebooks as they are kept: derived, run, readable. Running them again is nbval's part (`make test`)."""
+"""The notebooks as they are kept: derived, run, readable. nbval (`make test`) runs them again."""
 
 from __future__ import annotations
 
