@@ -91,7 +91,11 @@ class SubjectSubscription(InboxSubscription[Delivery]):
             self._native = await native.subscribe(self.channel.name, cb=self._arrived)
             # SUB is not answered; a PONG after it proves that the server has read it.
             await native.flush(CALL_SECONDS)  # type: ignore[arg-type]  # annotated int, takes a float
+            if not native.is_connected:
+                # nats-py waits for no PONG while it is between two connections.
+                raise nats.errors.ConnectionReconnectingError
         except (OSError, nats.errors.Error) as error:
+            await self._forget()
             raise BrokerError(
                 f"NATS did not register {self.name} on {self.channel.name!r}: {error}.",
                 broker="nats",
@@ -100,6 +104,13 @@ class SubjectSubscription(InboxSubscription[Delivery]):
 
     async def _arrived(self, native: Msg) -> None:
         await self._inbox.put(Delivery(native, _read))
+
+    async def _forget(self) -> None:
+        """Keep nats-py from subscribing at the next reconnect, after the caller was told that it failed."""
+        native = getattr(self, "_native", None)
+        if native is not None:
+            with suppress(nats.errors.Error, OSError):
+                await native.unsubscribe()
 
     async def _unsubscribe(self) -> None:
         with suppress(nats.errors.Error):  # a connection that is gone took the subscription with it

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 
 import nats
 import nats.errors
@@ -87,4 +88,5 @@ class NatsClient(BrokerClient):
                 await native.flush(GOODBYE_SECONDS)  # type: ignore[arg-type]  # annotated int, takes a float
         except (OSError, nats.errors.Error):
             pass  # the broker is gone; so is what it had not read
-        await native.close()
+        with suppress(OSError):  # the connection broke while it was being closed
+            await native.close()
