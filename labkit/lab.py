@@ -106,6 +106,11 @@ class Lab:
         return self._fleet.servers
 
     @property
+    def clients(self) -> Mapping[str, Any]:
+        """The connected clients by broker."""
+        return self._clients
+
+    @property
     def nats(self) -> NatsClient:
         """The NATS client. Raises ``ProgramMissing`` where this machine has no NATS."""
         client: NatsClient = self._client("nats")

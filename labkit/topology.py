@@ -26,8 +26,10 @@ Depth = Callable[[], Awaitable[int]]
 class ChannelLike(Protocol):
     """What a lane needs to know of a channel."""
 
-    kind: Any
     name: str
+
+    @property
+    def kind(self) -> str: ...
 
     @property
     def broker(self) -> str: ...

@@ -14,6 +14,7 @@ from typing import Any
 
 from labkit.brokers import new_client
 from labkit.errors import LabError
+from labkit.lessons.shown import Shown, table
 
 __all__ = ["Frame", "Part", "record"]
 
@@ -42,12 +43,21 @@ class Part:
         return text if (text.isprintable() and text.isascii()) or "⏎" in text else self.data.hex(" ")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Frame:
     """What a client really sent for one message: ``parts`` in order, ``size`` in bytes."""
 
     broker: str
     parts: tuple[Part, ...]
+
+    def __repr__(self) -> str:
+        return self._shown().text
+
+    def _repr_html_(self) -> str:
+        return self._shown().html
+
+    def _shown(self) -> Shown:
+        return table([{"Bytes": part.shown, "Meaning": part.meaning} for part in self.parts])
 
     @property
     def size(self) -> int:

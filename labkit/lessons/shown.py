@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Literal
@@ -64,8 +64,9 @@ def _inline(text: str) -> str:
     return "".join(f"<code>{part}</code>" if odd % 2 else part for odd, part in enumerate(parts))
 
 
-def table(rows: Sequence[Mapping[str, object]], caption: str = "") -> Shown:
+def table(rows: Iterable[Mapping[str, object]], caption: str = "") -> Shown:
     """Return a table with a row for each mapping and a column for each key of the first."""
+    rows = list(rows)
     columns = list(rows[0]) if rows else []
     cells = [[_cell(row[column]) for column in columns] for row in rows]
     return Shown(_text_table(columns, cells, caption), _html_table(columns, cells, caption))

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 
+from redis.exceptions import RedisError
+
+from labkit.brokers.channel import Channel
 from labkit.brokers.client import BrokerClient
 from labkit.brokers.delivery import Delivery
 from labkit.brokers.kafka.client import KafkaClient
@@ -19,13 +22,17 @@ from labkit.brokers.rabbitmq.client import RabbitmqClient
 from labkit.brokers.redis.client import RedisClient
 from labkit.brokers.subscription import Subscription
 from labkit.errors import LabError, Unsupported
+from labkit.topology import Lane
 
-__all__ = ["KafkaOrders", "NatsOrders", "Orders", "RabbitmqOrders", "RedisOrders", "Subscriber"]
+__all__ = ["KafkaOrders", "NatsOrders", "Orders", "RabbitmqOrders", "RedisOrders", "Subscriber", "open_shops"]
 
 AnyClient = TypeVar("AnyClient", bound=BrokerClient)
 Order = Mapping[str, Any]
 
 ANY_EVENT = "*"
+
+WAIT_SECONDS = 20.0
+"""The longest to wait for orders that should be on their way; a restart takes some."""
 
 
 class Subscriber:
@@ -57,23 +64,34 @@ class Subscriber:
             self.skipped += 1
         self._grew.set()
 
-    async def until(self, count: int, within: float = 10.0) -> list[int]:
+    async def until(self, count: int, within: float = WAIT_SECONDS) -> list[int]:
         """Wait until ``count`` orders were received, and return their numbers.
 
         Raises ``LabError`` if that takes longer than ``within`` seconds.
         """
+        await self._until(lambda: len(self.received) >= count, f"{count} orders", within)
+        return self.numbers
+
+    async def until_order(self, number: int, within: float = WAIT_SECONDS) -> list[int]:
+        """Wait until this order was received, and return the numbers of all.
+
+        Raises ``LabError`` if that takes longer than ``within`` seconds.
+        """
+        await self._until(lambda: number in self.numbers, f"order {number}", within)
+        return self.numbers
+
+    async def _until(self, arrived: Callable[[], bool], what: str, within: float) -> None:
         try:
             async with asyncio.timeout(within):
-                while len(self.received) < count:
+                while not arrived():
                     self._grew.clear()
                     await self._grew.wait()
         except TimeoutError as error:
             raise LabError(
-                f"{self.name} received {len(self.received)} orders within {within:g} s, not {count}.",
+                f"{self.name} waited {within:g} s for {what}, and has {len(self.received)} orders.",
                 broker=self.subscription.channel.broker,
                 remedy="check that the broker runs, and that somebody publishes what this subscriber wants",
             ) from error
-        return self.numbers
 
     def __repr__(self) -> str:
         return f"<{self.name} received {len(self.received)}>"
@@ -98,6 +116,14 @@ class Orders(ABC, Generic[AnyClient]):
         return self.client.broker
 
     @abstractmethod
+    async def channel(self) -> Channel:
+        """Return the broker's own channel that carries the orders; a wildcard where there are many."""
+
+    async def lane(self) -> Lane:
+        """Return this broker's row for the live picture, with everybody who ever subscribed."""
+        return Lane.of(await self.channel(), *self.subscribers.values())
+
+    @abstractmethod
     async def publish(self, event: str, order: Order) -> None:
         """Tell everybody who wants to know what happened to an order. Raises ``PublishFailed``."""
 
@@ -119,6 +145,9 @@ class Orders(ABC, Generic[AnyClient]):
         Raises ``Unsupported``, with the reason, where the broker keeps no such thing.
         """
         return await self._admit(name, ANY_EVENT, await self.listen_from_start(name))
+
+    async def until_heard(self) -> None:
+        """Wait until the broker knows its subscribers again after a restart, where it forgot them."""
 
     async def _admit(self, name: str, event: str, subscription: Subscription[Any]) -> Subscriber:
         subscriber = self.subscribers.setdefault(name, Subscriber(name, event, subscription))
@@ -146,6 +175,9 @@ class NatsOrders(Orders[NatsClient]):
     no_replay = "Core NATS keeps nothing, so there is nothing to start from."
     confirms = False
 
+    async def channel(self) -> Channel:
+        return self.client.subject("orders.*")
+
     async def publish(self, event: str, order: Order) -> None:
         await self.client.subject(f"orders.{event}").publish(order)
 
@@ -157,6 +189,9 @@ class RabbitmqOrders(Orders[RabbitmqClient]):
     """RabbitMQ: an exchange copies to queues; each subscriber has one, which keeps what it has not taken."""
 
     no_replay = "A RabbitMQ queue holds what came after it was bound, and forgets what was acknowledged."
+
+    async def channel(self) -> Channel:
+        return await self.client.exchange("orders", "topic")
 
     async def publish(self, event: str, order: Order) -> None:
         exchange = await self.client.exchange("orders", "topic")
@@ -173,8 +208,26 @@ class RedisOrders(Orders[RedisClient]):
 
     no_replay = "Redis Pub/Sub keeps nothing, so there is nothing to start from."
 
+    async def channel(self) -> Channel:
+        return self.client.pattern("orders.*")
+
     async def publish(self, event: str, order: Order) -> None:
         await self.client.channel(f"orders.{event}").publish(order)
+
+    async def until_heard(self) -> None:
+        """Ask Redis how many patterns are subscribed, until it is one for each subscriber."""
+        present = sum(one.subscription.is_open for one in self.subscribers.values())
+        async with asyncio.timeout(WAIT_SECONDS):
+            while await self._heard() < present:  # noqa: ASYNC110  # Redis tells nobody when it knows
+                await asyncio.sleep(0.05)
+
+    async def _heard(self) -> int:
+        try:
+            # NUMPAT counts each pattern once, whoever subscribed; the clients' own list counts subscribers.
+            clients = await self.client.native.client_list()
+        except (RedisError, OSError):
+            return 0
+        return sum(int(client["psub"]) for client in clients)
 
     async def listen(self, name: str, event: str) -> Subscription[Any]:
         return self.client.pattern(f"orders.{event}").subscribe(name)
@@ -182,6 +235,9 @@ class RedisOrders(Orders[RedisClient]):
 
 class KafkaOrders(Orders[KafkaClient]):
     """Kafka: a log keeps all, and each subscriber has a place in it. It cannot filter: subscribers skip."""
+
+    async def channel(self) -> Channel:
+        return await self.client.topic("orders")
 
     async def publish(self, event: str, order: Order) -> None:
         topic = await self.client.topic("orders")
@@ -194,3 +250,16 @@ class KafkaOrders(Orders[KafkaClient]):
     async def listen_from_start(self, name: str) -> Subscription[Any]:
         topic = await self.client.topic("orders")
         return topic.subscribe(name, start="earliest")
+
+
+RECIPES: Mapping[str, type[Orders[Any]]] = {
+    "nats": NatsOrders,
+    "rabbitmq": RabbitmqOrders,
+    "redis": RedisOrders,
+    "kafka": KafkaOrders,
+}
+
+
+def open_shops(clients: Mapping[str, BrokerClient]) -> dict[str, Orders[Any]]:
+    """Return the shop's orders on each of these brokers, by name: ``open_shops(lab.clients)``."""
+    return {broker: recipe(clients[broker]) for broker, recipe in RECIPES.items() if broker in clients}

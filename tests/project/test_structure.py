@@ -22,8 +22,8 @@ LAYERS = [
     {"errors", "message", "events", "feed", "home", "session", "topology"},
     {"programs", "servers"},
     {"brokers"},
-    {"patterns", "wire"},
-    {"widgets", "lessons"},
+    {"patterns"},
+    {"widgets", "lessons", "wire"},
     {"lab", "jupyter"},
     {"cli"},
 ]

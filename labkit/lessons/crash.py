@@ -1,0 +1,74 @@
+"""Killing a broker in the middle of its work, and counting what became of the orders."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from labkit.errors import PublishFailed
+from labkit.patterns.publish_subscribe import Orders
+from labkit.patterns.traffic import make_order
+
+if TYPE_CHECKING:
+    from labkit.lab import Lab
+
+__all__ = ["Crash", "crash", "crash_while_away"]
+
+ORDERS = 10
+WAITING = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """How many of ten orders each were refused while the broker was dead, and how many audit got: published
+    before the crash, while the broker was dead, and after its restart."""
+
+    refused: int
+    before: int
+    during: int
+    after: int
+
+
+async def crash(lab: Lab, shop: Orders[Any], subscriber: str = "audit") -> Crash:
+    """Publish ten orders, kill the broker, publish ten, restart it, publish ten; count what arrived.
+
+    All are numbered from 1001, so that they are not mistaken for others.
+    """
+    before, during, after = (range(start, start + ORDERS) for start in (1001, 2001, 3001))
+    audit = shop.subscribers[subscriber]
+    await _publish(shop, before)
+    await audit.until_order(before[-1])
+    await lab.kill(shop.broker)
+    refused = await _publish(shop, during)
+    await lab.restart(shop.broker)
+    await shop.until_heard()
+    await _publish(shop, after)
+    await audit.until_order(after[-1])
+    arrived = set(audit.numbers)
+    return Crash(refused, *(len(arrived & set(numbers)) for numbers in (before, during, after)))
+
+
+async def crash_while_away(lab: Lab, shop: Orders[Any], subscriber: str) -> int:
+    """Publish three orders while somebody is away, kill and restart the broker; return how many they got."""
+    waiting, last = range(4001, 4001 + WAITING), 4999
+    await shop.leave(subscriber)
+    await _publish(shop, waiting)
+    await lab.kill(shop.broker)
+    await lab.restart(shop.broker)
+    back = await shop.subscribe(subscriber)
+    await _publish(shop, [last])
+    await back.until_order(last)
+    return len(set(back.numbers) & set(waiting))
+
+
+async def _publish(shop: Orders[Any], numbers: Any) -> int:
+    """Publish these orders side by side, each once; return how many were refused."""
+    results = await asyncio.gather(
+        *(shop.publish("created", make_order(number)) for number in numbers), return_exceptions=True
+    )
+    errors = [result for result in results if isinstance(result, BaseException)]
+    for error in errors:
+        if not isinstance(error, PublishFailed):
+            raise error
+    return len(errors)
