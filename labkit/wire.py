@@ -221,7 +221,7 @@ def _kafka(sent: bytes, payload: bytes) -> Iterator[list[Part]]:
             Part(request[14:id_end], "the client"),
             *_kafka_batch(request[id_end:at]),
             Part(payload, "the payload: the record's value"),
-            Part(request[at + len(payload) :], "no headers, end"),
+            Part(request[at + len(payload) :], "the headers: how many, name and value of each; end"),
         ]
 
 

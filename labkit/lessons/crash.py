@@ -56,6 +56,7 @@ async def crash_while_away(lab: Lab, shop: Orders[Any], subscriber: str) -> int:
     await _publish(shop, waiting)
     await lab.kill(shop.broker)
     await lab.restart(shop.broker)
+    await shop.until_heard()
     back = await shop.subscribe(subscriber)
     await _publish(shop, [last])
     await back.until_order(last)

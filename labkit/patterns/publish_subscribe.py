@@ -147,7 +147,10 @@ class Orders(ABC, Generic[AnyClient]):
         return await self._admit(name, ANY_EVENT, await self.listen_from_start(name))
 
     async def until_heard(self) -> None:
-        """Wait until the broker knows its subscribers again after a restart, where it forgot them."""
+        """Wait until shop and subscribers are connected again after a restart.
+
+        Kafka's client waits by itself, so there it returns at once.
+        """
 
     async def _admit(self, name: str, event: str, subscription: Subscription[Any]) -> Subscriber:
         subscriber = self.subscribers.setdefault(name, Subscriber(name, event, subscription))
@@ -181,6 +184,12 @@ class NatsOrders(Orders[NatsClient]):
     async def publish(self, event: str, order: Order) -> None:
         await self.client.subject(f"orders.{event}").publish(order)
 
+    async def until_heard(self) -> None:
+        """Wait for the connection: nats-py subscribes everybody again before it sends anything else."""
+        async with asyncio.timeout(WAIT_SECONDS):
+            while not self.client.is_connected:  # noqa: ASYNC110  # its callback is taken at connect
+                await asyncio.sleep(0.02)
+
     async def listen(self, name: str, event: str) -> Subscription[Any]:
         return self.client.subject(f"orders.{event}").subscribe(name)
 
@@ -196,6 +205,11 @@ class RabbitmqOrders(Orders[RabbitmqClient]):
     async def publish(self, event: str, order: Order) -> None:
         exchange = await self.client.exchange("orders", "topic")
         await exchange.publish(order, f"orders.{event}", mandatory=True)
+
+    async def until_heard(self) -> None:
+        """Wait for the connection: aio-pika refuses to publish while it has none."""
+        async with asyncio.timeout(WAIT_SECONDS):
+            await (await self.client.exchange("orders", "topic")).ready()
 
     async def listen(self, name: str, event: str) -> Subscription[Any]:
         exchange = await self.client.exchange("orders", "topic")
@@ -226,6 +240,7 @@ class RedisOrders(Orders[RedisClient]):
             # NUMPAT counts each pattern once, whoever subscribed; the clients' own list counts subscribers.
             clients = await self.client.native.client_list()
         except (RedisError, OSError):
+            await self.client.drop_idle_connections()
             return 0
         return sum(int(client["psub"]) for client in clients)
 

@@ -91,6 +91,10 @@ class Exchange(Channel):
             assert isinstance(native, AbstractRobustExchange)
             self._native = native
 
+    async def ready(self) -> None:
+        """Wait until the connection is back, and this exchange can be published to again."""
+        await self._channel.ready()
+
     async def publish(
         self,
         value: object,
@@ -185,6 +189,7 @@ class Queue(Channel):
         arguments: dict[str, Any] | None = None if isinstance(key, str) else dict(key)
         label = key if isinstance(key, str) else ", ".join(f"{name}={value}" for name, value in key.items())
         async with _asking(f"RabbitMQ did not bind {self.name!r} to {exchange.name!r}", "check the key"):
+            await self._channel.ready()
             await self._native.bind(exchange.name, routing_key, arguments=arguments)
         if label not in self.bindings:
             self.bindings.append(label)

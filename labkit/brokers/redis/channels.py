@@ -66,6 +66,7 @@ class PubSubChannel(Channel):
         try:
             return int(await self.client.native.publish(self.name, data))
         except (RedisError, OSError) as error:
+            await self.client.drop_idle_connections()
             raise PublishFailed(
                 f"Redis did not take {len(data)} bytes for {self.name}: {error}.",
                 broker=self.broker,

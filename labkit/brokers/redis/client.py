@@ -44,6 +44,10 @@ class RedisClient(BrokerClient):
         """Return a pattern of channels to subscribe to: ``orders.*``. Dots mean nothing special to Redis."""
         return PubSubPattern(self, name)
 
+    async def drop_idle_connections(self) -> None:
+        """Close the connections nobody uses now. When one broke, the others likely did, and do not know it."""
+        await self.native.connection_pool.disconnect(inuse_connections=False)
+
     async def _connect(self) -> None:
         try:
             native = redis.asyncio.Redis.from_url(
