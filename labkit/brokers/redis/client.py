@@ -45,7 +45,7 @@ class RedisClient(BrokerClient):
         return PubSubPattern(self, name)
 
     async def drop_idle_connections(self) -> None:
-        """Close the connections nobody uses now. When one broke, the others likely did, and do not know it."""
+        """Close the connections nobody uses now: when one broke, the others likely did too, unnoticed."""
         await self.native.connection_pool.disconnect(inuse_connections=False)
 
     async def _connect(self) -> None:

@@ -1,0 +1,73 @@
+"""Both lessons in a real JupyterLab in a real browser: Run All, as a learner would."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from labkit.brokers import BROKERS
+from labkit.lessons.course import Lesson, read_course
+from tests.browser.conftest import OpenNotebook
+from tests.browser.lab_server import LabServer
+from tests.browser.notebook_page import FlowOnPage, NotebookPage
+from tests.conftest import require
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+
+COURSE = read_course(Path(__file__).parents[2] / "notebooks")
+every_lesson = pytest.mark.parametrize("lesson", COURSE.lessons, ids=lambda lesson: lesson.file)
+
+HAS_SENT = """(root, count) => {
+    const texts = [...root.querySelectorAll('.lk-publisher .lk-count')].map((one) => one.textContent);
+    return texts.length > 0 && texts.every((text) => Number(text.replace(/\\D/g, '')) >= count);
+}"""
+ROWS = "import json; print(json.dumps(flow.snapshot().rows))"
+
+
+@pytest.fixture
+def lessons(server: LabServer) -> Path:
+    """The lessons where the JupyterLab under test can open them."""
+    for broker in BROKERS:
+        require(broker)
+    folder = server.root / "lessons"
+    shutil.copytree(COURSE.folder, folder, dirs_exist_ok=True)
+    return folder
+
+
+async def open_lesson(open_notebook: OpenNotebook, lessons: Path, lesson: Lesson) -> NotebookPage:
+    return await open_notebook(path=lessons / f"{lesson.file}.ipynb")
+
+
+@every_lesson
+@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_a_lesson_runs_from_top_to_bottom_and_its_picture_is_true(
+    open_notebook: OpenNotebook, lessons: Path, lesson: Lesson, theme: str
+) -> None:
+    notebook = await open_lesson(open_notebook, lessons, lesson)
+    await notebook.use_theme(f"JupyterLab {theme.title()}")
+    await notebook.start_all()
+    flow = FlowOnPage(notebook.page)
+    await flow.root.scroll_into_view_if_needed(timeout=60_000)
+    await flow.wait_for(HAS_SENT, 1)
+    await notebook.picture(f"{lesson.file}-{theme}")
+    await notebook.run_all(180)
+
+    assert await notebook.error_outputs() == []
+    told = json.loads(await notebook.run_code(ROWS))
+    for broker, title in zip(BROKERS, ("NATS", "RabbitMQ", "Redis", "Kafka"), strict=True):
+        rows = [row for row in told if row[0] == title]
+        assert await flow.sent(broker) == sum(int(row[2] or 0) for row in rows)
+        assert await flow.received(broker) == {row[1]: int(row[6]) for row in rows if row[6]}
+    await notebook.picture(f"{lesson.file}-{theme}-at-the-end", flow.root)
+
+
+async def test_a_lesson_stored_and_not_run_shows_its_pictures(
+    open_notebook: OpenNotebook, lessons: Path
+) -> None:
+    notebook = await open_lesson(open_notebook, lessons, COURSE.lessons[1])
+    pictures = notebook.page.locator('.jp-OutputArea-output img[src^="data:image/svg+xml;base64"]')
+    await pictures.first.wait_for()
+    assert await pictures.count() >= 2
