@@ -29,6 +29,12 @@ LAYERS = [
 ]
 
 
+def constants_classes_functions(public: str) -> tuple[int, str]:
+    """Return the key of the order in which ruff, too, wants public names."""
+    kind = 0 if public.isupper() else 1 if public[0].isupper() else 2
+    return kind, public
+
+
 def layer_of(part: str) -> int:
     for depth, parts in enumerate(LAYERS):
         if part in parts:
@@ -54,7 +60,7 @@ def test_a_module_lists_its_public_names_sorted_and_has_them(name: str) -> None:
     module = importlib.import_module(name)
     listed = getattr(module, "__all__", None)
     assert listed is not None, f"{name} has no __all__"
-    assert list(listed) == sorted(listed), f"{name}.__all__ is not sorted"
+    assert list(listed) == sorted(listed, key=constants_classes_functions), f"{name}.__all__ is not sorted"
     missing = [public for public in listed if not hasattr(module, public)]
     assert not missing, f"{name}.__all__ names what is not there: {missing}"
 
