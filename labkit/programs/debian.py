@@ -166,6 +166,6 @@ def _use_own_libraries(root: Path, home: Path) -> None:
         if head[:4] != b"\x7fELF":
             continue
         options = ["--set-rpath", search, "--force-rpath"]
-        if path.suffix != ".so":
+        if ".so" not in path.name:
             options += ["--set-interpreter", str(home / libraries / loader.name)]
         _run([patchelf, *options, str(path)], dict(os.environ))

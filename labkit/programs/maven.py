@@ -7,6 +7,7 @@ knows where Maven artifacts are. A jar whose hash differs is refused before anyt
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tomllib
 from collections.abc import Callable, Iterable
@@ -79,13 +80,13 @@ def _fetch_one(jar: Jar, into: Path) -> None:
     except OSError as error:
         full = error.errno == 28
         raise InstallFailed(
-            "The disk is full." if full else f"{jar} could not be fetched: {error}",
+            "The disk is full." if full else f"{jar} could not be fetched: {_reason(error)}.",
             remedy="make 500 MB of room and run it again" if full else "check the network and run it again",
         ) from error
     except Exception as error:
         # jgo raises what its HTTP library raises; all of it means that the jar is not here.
         raise InstallFailed(
-            f"{jar} could not be fetched: {error}", remedy="check the network and run it again"
+            f"{jar} could not be fetched: {_reason(error)}.", remedy="check the network and run it again"
         ) from error
     found = _sha256(path)
     if found != jar.sha256:
@@ -97,9 +98,21 @@ def _fetch_one(jar: Jar, into: Path) -> None:
     path.rename(into / jar.file)
 
 
+def _reason(error: Exception) -> str:
+    """Say in a few words what an HTTP library says in three lines."""
+    text = str(error)
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return "the archive's certificate is not trusted here (behind a proxy, set SSL_CERT_FILE)"
+    if any(words in text for words in ("Max retries", "NameResolution", "unreachable", "timed out")):
+        return "there is no way to the archive"
+    return text or type(error).__name__
+
+
 def _download(group: str, artifact: str, version: str, cache: Path) -> Path:
     from jgo.maven import MavenContext
 
+    if "SSL_CERT_FILE" in os.environ:  # the usual name; jgo's HTTP library reads another one
+        os.environ.setdefault("REQUESTS_CA_BUNDLE", os.environ["SSL_CERT_FILE"])
     context = MavenContext(repo_cache=cache, timeout=TIMEOUT_SECONDS)
     component = context.project(group, artifact).at_version(version)
     return Path(component.artifact(packaging="jar").resolve())
