@@ -25,7 +25,10 @@ KERNEL_IS_READY = """async () => {
     await panel().sessionContext.ready;
     await panel().sessionContext.session.kernel.info;
 }"""
-RUN_ALL = "() => void window.jupyterapp.commands.execute('notebook:run-all-cells')"
+RUN_ALL = """async () => {
+    await window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs');
+    window.jupyterapp.commands.execute('notebook:run-all-cells');
+}"""
 ALL_RAN = """() => {
     const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')];
     return prompts.length > 0 && prompts.every((prompt) => /\\[\\d+\\]/.test(prompt.textContent));
@@ -69,12 +72,16 @@ class NotebookPage:
         await self.page.evaluate(KERNEL_IS_READY)
 
     async def start_all(self) -> None:
-        """Run all cells, and do not wait for them."""
+        """Forget what is stored, run all cells, and do not wait for them."""
         await self.page.evaluate(RUN_ALL)
 
     async def run_all(self, seconds: float = RUN_SECONDS) -> None:
         """Run all cells and wait until each has ended."""
         await self.start_all()
+        await self.wait_until_all_ran(seconds)
+
+    async def wait_until_all_ran(self, seconds: float = RUN_SECONDS) -> None:
+        """Wait until each cell has ended."""
         try:
             await self.page.wait_for_function(ALL_RAN, timeout=seconds * 1000)
         except PlaywrightError as error:

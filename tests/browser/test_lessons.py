@@ -53,7 +53,7 @@ async def test_a_lesson_runs_from_top_to_bottom_and_its_picture_is_true(
     await flow.root.scroll_into_view_if_needed(timeout=60_000)
     await flow.wait_for(HAS_SENT, 1)
     await notebook.picture(f"{lesson.file}-{theme}")
-    await notebook.run_all(180)
+    await notebook.wait_until_all_ran(180)
 
     assert await notebook.error_outputs() == []
     told = json.loads(await notebook.run_code(ROWS))
