@@ -71,9 +71,7 @@ async def four_together() -> float:
     began = time.monotonic()
     fleet = await Fleet.open()
     try:
-        async with asyncio.TaskGroup() as group:
-            for broker in BROKERS:
-                group.create_task(fleet.start(broker))
+        await fleet.start_all(BROKERS, fleet.start)
         return time.monotonic() - began
     finally:
         await fleet.close()

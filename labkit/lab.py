@@ -79,9 +79,7 @@ class Lab:
             if in_notebook():
                 _last_in_notebook = self
                 self._show_cards(brokers)
-            async with asyncio.TaskGroup() as group:
-                for broker in brokers:
-                    group.create_task(self._begin_one(broker), name=f"start {broker}")
+            await self._fleet.start_all(brokers, self._begin_one)
         except BaseExceptionGroup as errors:
             await self.stop()
             raise _first_cause(errors) from errors
@@ -187,8 +185,6 @@ class Lab:
         if not self._is_open:
             return
         self._is_open = False
-        for close in self._closing:
-            close()
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await asyncio.gather(*(client.close() for client in self._clients.values()))
@@ -196,6 +192,8 @@ class Lab:
             pass  # a client that cannot say goodbye must not keep its broker alive
         finally:
             await self._fleet.close()
+            for close in self._closing:  # last, so that pictures show how the brokers ended
+                close()
 
     async def __aenter__(self) -> Self:
         return self

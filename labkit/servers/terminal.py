@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -19,6 +20,10 @@ from labkit.servers.server import Server
 
 __all__ = ["main_down", "main_status", "main_up"]
 
+HEADS = ("Broker", "Version", "State", "Process", "Memory", "Age", "Address", "Other ports")
+STATUS_WIDTH = 120
+"""Characters the table of `status` needs; a narrower terminal breaks its lines."""
+
 
 def main_up(brokers: Sequence[str], name: str, standard_ports: bool, keep: bool) -> int:
     """Start a lab that stays, print its addresses; return 0 if every broker runs, 1 if one is missing."""
@@ -29,14 +34,20 @@ async def _up(brokers: Sequence[str], name: str, standard_ports: bool, keep: boo
     console = Console()
     began = time.monotonic()
     fleet = await Fleet.open(name=name, keep=keep, standard_ports=standard_ports, stays=True)
+    missing: list[ProgramMissing] = []
+
+    async def start_one(broker: str) -> None:
+        try:
+            _tell(await fleet.start(broker), console)
+        except ProgramMissing as error:
+            missing.append(error)
+            console.print(f"  {broker:<9} {error}", markup=False, highlight=False)
+
     try:
-        async with asyncio.TaskGroup() as group:
-            starting = [group.create_task(_start(fleet, broker, console)) for broker in brokers]
+        await fleet.start_all(brokers, start_one)
     except BaseException as error:
         await fleet.end_all()
         raise _cause(error) from error
-    results = [task.result() for task in starting]
-    missing = [result for result in results if isinstance(result, ProgramMissing)]
     if not fleet.servers:
         await fleet.end_all()
         raise missing[0]
@@ -47,17 +58,10 @@ async def _up(brokers: Sequence[str], name: str, standard_ports: bool, keep: boo
     return 1 if missing else 0
 
 
-async def _start(fleet: Fleet, broker: str, console: Console) -> Server | ProgramMissing:
-    try:
-        server = await fleet.start(broker)
-    except ProgramMissing as missing:
-        console.print(f"  {broker:<9} {missing}", markup=False, highlight=False)
-        return missing
+def _tell(server: Server, console: Console) -> None:
     ready = "yours" if server.ready_in is None else f"ready in {server.ready_in:.2f} s"
-    console.print(
-        f"  {broker:<9} {server.version:<8} {ready:<16} {server.url}", markup=False, highlight=False
-    )
-    return server
+    line = f"  {server.broker:<9} {server.version:<8} {ready:<16} {server.url}"
+    console.print(line, markup=False, highlight=False)
 
 
 def _cause(error: BaseException) -> BaseException:
@@ -84,11 +88,12 @@ def main_status() -> int:
     if not running:
         print("No lab is running. Start one: labkit up")
         return 0
-    table = Table("Lab", "Broker", "Version", "State", "Process", "Memory", "Age", "Address", "Other ports")
+    console = Console(width=max(Console().width, STATUS_WIDTH))
     for folder in running:
+        table = Table(*HEADS, title=f"Lab {folder.name}", title_justify="left", box=SIMPLE_HEAD)
         for row in _rows(folder):
             table.add_row(*(escape(cell) for cell in row))
-    Console().print(table)
+        console.print(table)
     return 0
 
 
@@ -97,7 +102,7 @@ def _rows(folder: Path) -> Iterator[tuple[str, ...]]:
         process = _process(told["pid"])
         others = ", ".join(f"{name} {port}" for name, port in told["ports"].items() if name != "client")
         running = _about(process) if process else ("ended" if told["pid"] else "yours", "", "", "")
-        yield (folder.name, broker, told["version"], *running, told["url"], others)
+        yield (broker, told["version"], *running, told["url"], others)
 
 
 def _process(pid: int | None) -> psutil.Process | None:

@@ -45,7 +45,7 @@ class NotebookPage:
         self.forgiven: list[str] = []
         self.strays: list[str] = []
         page.on("console", self._heard)
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("pageerror", lambda error: self.errors.append(f"{error} {error.stack or ''}"))
         page.on("request", self._asked)
 
     def _heard(self, message: ConsoleMessage) -> None:

@@ -13,9 +13,6 @@ import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from aiokafka.client import AIOKafkaClient  # type: ignore[import-untyped]
-
-from labkit.brokers.client import keep_log_quiet
 from labkit.errors import InstallFailed, StartFailed
 from labkit.home import programs_folder
 from labkit.programs.found import as_version, version_of
@@ -131,6 +128,10 @@ def _new_id() -> str:
 
 async def probe(url: str) -> str:
     """Return "" once the broker names itself in its metadata: Kafka's protocol tells no version."""
+    from aiokafka.client import AIOKafkaClient  # type: ignore[import-untyped]  # loaded while Java starts
+
+    from labkit.brokers.client import keep_log_quiet
+
     keep_log_quiet("aiokafka")
     client = AIOKafkaClient(
         bootstrap_servers=url.removeprefix("kafka://").rstrip("/"), request_timeout_ms=3000

@@ -6,8 +6,6 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import nats
-
 from labkit.programs.program import Program
 from labkit.servers.ports import LOOPBACK
 from labkit.servers.recipe import Launch
@@ -33,6 +31,8 @@ def launch(program: Program, folder: Path, ports: Mapping[str, int]) -> Launch:
 
 async def probe(url: str) -> str:
     """Return the version once the server has answered a ping. It listens only after JetStream is ready."""
+    import nats  # here, because loading a client takes longer than to start this broker
+
     native = await nats.connect(url, allow_reconnect=False, connect_timeout=1, error_cb=_ignore)
     version: str = str(native.connected_server_version)
     await native.close()

@@ -15,9 +15,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-import aiormq
-
-from labkit.brokers.client import keep_log_quiet
 from labkit.errors import ServerError
 from labkit.home import programs_folder
 from labkit.programs.program import Program
@@ -184,6 +181,10 @@ def _dependencies(plugin: Path, name: str) -> Iterator[str]:
 
 async def probe(url: str) -> str:
     """Return the version once a connection is open on the virtual host."""
+    import aiormq  # here, so that it is loaded while the broker starts
+
+    from labkit.brokers.client import keep_log_quiet
+
     keep_log_quiet("aiormq")
     connection = await aiormq.connect(url)
     properties = connection.server_properties

@@ -6,10 +6,6 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import redis.asyncio
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-
 from labkit.programs.program import Program
 from labkit.servers.ports import LOOPBACK
 from labkit.servers.recipe import Launch
@@ -36,6 +32,10 @@ def launch(program: Program, folder: Path, ports: Mapping[str, int]) -> Launch:
 
 async def probe(url: str) -> str:
     """Return the version once the server has loaded its data and answers."""
+    import redis.asyncio  # here, because loading a client takes longer than to start this broker
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
     native = redis.asyncio.Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_connect_timeout=1)
     try:
         await native.ping()
