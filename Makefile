@@ -7,7 +7,7 @@ PY_FILES := labkit tests scripts bench notebooks
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test check format bench-start lessons lock clean
+.PHONY: help lab test check format bench-start lessons pictures lock clean
 
 help: ## list what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
@@ -39,6 +39,13 @@ bench-start: ## each broker's time to ready, beside the bare program's
 lessons: ## derive the learner's notebooks from their solutions
 	@$(SETUP) --test
 	@exec $(BIN)/python -m labkit.lessons.derive
+
+pictures: ## take the README's pictures anew, from the real lab in a real browser
+	@$(SETUP) --test
+	$(BIN)/python -m pytest tests/browser/test_lessons.py -k 01_publish_subscribe
+	mkdir -p docs/pictures
+	cp build/pictures/01_publish_subscribe-light.png docs/pictures/publish_subscribe_light.png
+	cp build/pictures/01_publish_subscribe-dark.png docs/pictures/publish_subscribe_dark.png
 
 lock: ## pin again what pyproject.toml asks for; UPGRADE=--upgrade for the newest
 	@$(SETUP) --python-only

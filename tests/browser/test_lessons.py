@@ -38,7 +38,8 @@ def lessons(server: LabServer) -> Path:
 
 
 async def open_lesson(open_notebook: OpenNotebook, lessons: Path, lesson: Lesson) -> NotebookPage:
-    return await open_notebook(path=lessons / f"{lesson.file}.ipynb")
+    viewport = {"width": 1440, "height": 1060}  # all four lanes at once
+    return await open_notebook(path=lessons / f"{lesson.file}.ipynb", viewport=viewport)
 
 
 @every_lesson
@@ -50,8 +51,9 @@ async def test_a_lesson_runs_from_top_to_bottom_and_its_picture_is_true(
     await notebook.use_theme(f"JupyterLab {theme.title()}")
     await notebook.start_all()
     flow = FlowOnPage(notebook.page)
-    await flow.root.scroll_into_view_if_needed(timeout=60_000)
-    await flow.wait_for(HAS_SENT, 1)
+    await flow.root.wait_for(timeout=60_000)
+    await flow.root.evaluate("(root) => root.scrollIntoView({ block: 'end' })")
+    await flow.wait_for(HAS_SENT, 12 if lesson.exercises else 1)
     await notebook.picture(f"{lesson.file}-{theme}")
     await notebook.wait_until_all_ran(180)
 
