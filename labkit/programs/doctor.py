@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -52,13 +53,14 @@ def main_doctor(brokers: tuple[str, ...]) -> int:
     from rich.table import Table
 
     findings = [examine(broker) for broker in brokers]
-    table = Table(
-        "Broker", "Program", "Version", "Where from", "What is run", title="Brokers", title_justify="left"
-    )
+    table = Table("Broker", "Program", "Version", "Where from", title="Brokers", title_justify="left")
     for finding in findings:
         table.add_row(*(escape(cell) for cell in _row(finding)))
     console = Console()
     console.print(table)
+    for finding in findings:
+        for text in _how(finding):
+            console.print(f"  {finding.broker} runs {text}", markup=False, highlight=False, soft_wrap=True)
     for finding in findings:
         for one in finding.passed_over:
             console.print(
@@ -71,14 +73,23 @@ def main_doctor(brokers: tuple[str, ...]) -> int:
     return 0 if all(finding.program or finding.external for finding in findings) else 1
 
 
-def _row(finding: Finding) -> tuple[str, str, str, str, str]:
+def _row(finding: Finding) -> tuple[str, str, str, str]:
     if finding.external:
-        return finding.broker, "your own", "", "LABKIT_..._URL", finding.external
+        return finding.broker, "your own", "", f"LABKIT_{finding.broker.upper()}_URL"
     program = finding.program
     if program is None:
-        return finding.broker, "missing", "", "", ""
-    how = [str(program.path), *(f"{name}: {path}" for name, path in program.parts.items())]
-    return finding.broker, program.name, program.version, program.source, "\n".join(how)
+        return finding.broker, "missing", "", ""
+    return finding.broker, program.name, program.version, program.source
+
+
+def _how(finding: Finding) -> Iterator[str]:
+    """Yield what is run, and with what."""
+    if finding.external:
+        yield f"at {finding.external}"
+    elif finding.program:
+        yield str(finding.program.path)
+        for name, path in finding.program.parts.items():
+            yield f"with {name} {path}"
 
 
 def _machine() -> list[tuple[str, str, bool]]:

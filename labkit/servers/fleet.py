@@ -164,6 +164,9 @@ class Fleet:
         if self._owns:
             await self.end_all()
         else:
+            for server in self.servers.values():
+                if isinstance(server, ProcessServer):
+                    server.let_go()
             await self._link.close()
 
 

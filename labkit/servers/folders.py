@@ -18,8 +18,18 @@ from filelock import FileLock
 from labkit.errors import FolderUnusable, LabError
 from labkit.home import labs_folder
 
-__all__ = ["claim", "is_in_use", "lab_folder", "labs", "read_brokers", "sweep", "write_brokers"]
+__all__ = [
+    "claim",
+    "is_in_use",
+    "lab_folder",
+    "labs",
+    "read_brokers",
+    "running_labs",
+    "sweep",
+    "write_brokers",
+]
 
+SWEEPING = ".sweeping"
 LOCK_FILE = "lock"
 KEEP_FILE = "keep"
 BROKERS_FILE = "brokers.json"
@@ -51,17 +61,16 @@ def claim(name: str | None, *, keep: bool) -> Iterator[tuple[Path, int]]:
     folder = lab_folder(name)
     try:
         labs_folder().mkdir(parents=True, exist_ok=True)
-        with FileLock(labs_folder() / ".sweeping"):
+        with FileLock(labs_folder() / SWEEPING):
             sweep()
             folder.mkdir(exist_ok=True)
-            lock = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock = _lock(folder, name)  # before another lab may sweep
     except OSError as error:
         raise FolderUnusable(
             f"The labs' folder {labs_folder()} cannot be written: {error.strerror or error}.",
             remedy="make it writable and leave room there, or set LABKIT_HOME to a folder that you own",
         ) from error
     try:
-        _lock(lock, name)
         if keep:
             (folder / KEEP_FILE).touch()
         yield folder, lock
@@ -69,14 +78,17 @@ def claim(name: str | None, *, keep: bool) -> Iterator[tuple[Path, int]]:
         os.close(lock)
 
 
-def _lock(lock: int, name: str) -> None:
+def _lock(folder: Path, name: str) -> int:
+    lock = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
+        os.close(lock)
         raise FolderUnusable(
             f"A lab named {name!r} is running already.",
             remedy=f"`labkit down --name {name}`, `Lab.attach({name!r})`, or another name",
         ) from error
+    return lock
 
 
 def is_in_use(folder: Path) -> bool:
@@ -92,6 +104,14 @@ def is_in_use(folder: Path) -> bool:
     finally:
         os.close(lock)
     return False
+
+
+def running_labs() -> list[Path]:
+    """Return the folder of every lab that runs."""
+    if not labs_folder().is_dir():
+        return []
+    with FileLock(labs_folder() / SWEEPING):  # looking takes the lock for a moment
+        return [folder for folder in labs() if is_in_use(folder)]
 
 
 def sweep() -> None:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ class ProcessServer(Watched):
         self._pid: int | None = None
         self._ready_in: float | None = None
         self._changing = asyncio.Lock()
-        self._asked_to_end = False
+        self._following: asyncio.Task[None] | None = None
         link.listen(program.broker, self._heard)
 
     @property
@@ -116,7 +117,6 @@ class ProcessServer(Watched):
                 return
             self._refuse_taken_ports()
             launch = self._launch()
-            self._asked_to_end = False
             began = time.monotonic()
             self.state = State.STARTING
             try:
@@ -182,8 +182,14 @@ class ProcessServer(Watched):
         self._pid, self._ready_in = pid, ready_in
         self.state = State.PAUSED if _is_stopped(pid) else State.RUNNING
 
+    def let_go(self) -> None:
+        """Follow no more what others do to it; it goes on."""
+        if self._following is not None:
+            self._following.cancel()
+
     def ended_with_lab(self) -> None:
         """Note that the guardian ended it because the lab is over."""
+        self.let_go()
         self._pid = None
         self.state = State.STOPPED
 
@@ -237,6 +243,13 @@ class ProcessServer(Watched):
             return False  # not yet; whatever the client made of it
         return True
 
+    async def _follow(self) -> None:
+        """Wait until a broker that another process started is ready; that process says it if it is not."""
+        async with self._changing:
+            with suppress(StartFailed, TimeoutError):
+                await self._until_ready(time.monotonic() + START_SECONDS)
+                self.state = State.RUNNING
+
     def _failure(self, happened: str) -> StartFailed:
         log = self.log_tail()
         words = log.lower()
@@ -269,6 +282,12 @@ class ProcessServer(Watched):
         match event["event"]:
             case "run":
                 self._pid = event["pid"]
+                if self.state in (State.STOPPED, State.DEAD):  # another process started it
+                    self.state = State.STARTING
+                    self._following = asyncio.create_task(self._follow())
+            case "failed":
+                self._pid = None
+                self.state = State.DEAD
             case "stopped":
                 self.state = State.PAUSED
             case "continued" if self.state is State.PAUSED:

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from labkit.errors import ProgramMissing
 from labkit.servers.fleet import Fleet
-from labkit.servers.folders import is_in_use, labs, read_brokers
+from labkit.servers.folders import read_brokers, running_labs
 from labkit.servers.server import Server
 
 __all__ = ["main_down", "main_status", "main_up"]
@@ -84,7 +84,7 @@ async def _down(name: str) -> None:
 
 def main_status() -> int:
     """Print every lab that runs on this machine as this user; return 0."""
-    running = [folder for folder in labs() if is_in_use(folder)]
+    running = running_labs()
     if not running:
         print("No lab is running. Start one: labkit up")
         return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Any
@@ -61,19 +62,28 @@ class NotebookPage:
         """Open a notebook and wait until its kernel can run cells."""
         await self.page.goto(self.server.address(notebook))
         await self.page.wait_for_selector(".jp-Notebook .jp-Cell")
-        await self.page.evaluate(KERNEL_IS_READY)
+        await self.evaluate(KERNEL_IS_READY)
         if not await self.page.locator('body[data-jp-theme-light="true"]').count():
             await self.use_theme("JupyterLab Light")  # the server remembers what an earlier test chose
+
+    async def evaluate(self, script: str, argument: Any = None, seconds: float = RUN_SECONDS) -> Any:
+        """Run a function in the page and return what it returns; fail with a picture if it never does."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.page.evaluate(script, argument)
+        except TimeoutError as error:
+            path = await self.picture("failed-evaluate")
+            raise AssertionError(f"No answer within {seconds:g} s; see {path}:\n{script}") from error
 
     async def reload(self) -> None:
         """Load the page again, as F5 does."""
         await self.page.reload()
         await self.page.wait_for_selector(".jp-Notebook .jp-Cell")
-        await self.page.evaluate(KERNEL_IS_READY)
+        await self.evaluate(KERNEL_IS_READY)
 
     async def start_all(self) -> None:
         """Forget what is stored, run all cells, and do not wait for them."""
-        await self.page.evaluate(RUN_ALL)
+        await self.evaluate(RUN_ALL)
 
     async def run_all(self, seconds: float = RUN_SECONDS) -> None:
         """Run all cells and wait until each has ended."""
@@ -101,12 +111,12 @@ class NotebookPage:
             await future.done;
             return text;
         }"""
-        printed: str = await self.page.evaluate(script, code)
+        printed: str = await self.evaluate(script, code)
         return printed
 
     async def use_theme(self, name: str) -> None:
         """Switch to "JupyterLab Dark" or "JupyterLab Light"."""
-        await self.page.evaluate(
+        await self.evaluate(
             "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", name
         )
         is_light = "true" if name.endswith("Light") else "false"
@@ -137,7 +147,7 @@ class NotebookPage:
 
     async def close(self) -> None:
         """End the kernel and the page."""
-        await self.page.evaluate(
+        await self.evaluate(
             "async () => void (await window.jupyterapp?.shell.currentWidget?.sessionContext.shutdown())"
         )
         await self.page.context.close()

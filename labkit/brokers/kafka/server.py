@@ -96,10 +96,13 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _escaped(path: Path) -> str:
-    """Return a path as a properties file wants it: in Latin letters, backslashes doubled."""
-    return (
-        str(path).replace("\\", "\\\\").encode("ascii", "backslashreplace").decode().replace("\\x", "\\u00")
-    )
+    """Return a path as a properties file wants it: other letters than ASCII as UTF-16 units."""
+    return "".join(one if one.isascii() and one != "\\" else _units(one) for one in str(path))
+
+
+def _units(character: str) -> str:
+    units = character.encode("utf-16-be").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def _format(data: Path) -> None:
