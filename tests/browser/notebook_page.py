@@ -30,6 +30,11 @@ RUN_ALL = """async () => {
     await window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs');
     window.jupyterapp.commands.execute('notebook:run-all-cells');
 }"""
+KERNEL_STATE = """() => {
+    const context = window.jupyterapp.shell.currentWidget.sessionContext;
+    const kernel = context.session?.kernel;
+    return `kernel ${kernel?.status}, ${kernel?.connectionStatus}, waits for input: ${context.pendingInput}`;
+}"""
 ALL_RAN = """() => {
     const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')];
     return prompts.length > 0 && prompts.every((prompt) => /\\[\\d+\\]/.test(prompt.textContent));
@@ -63,8 +68,7 @@ class NotebookPage:
         await self.page.goto(self.server.address(notebook))
         await self.page.wait_for_selector(".jp-Notebook .jp-Cell")
         await self.evaluate(KERNEL_IS_READY)
-        if not await self.page.locator('body[data-jp-theme-light="true"]').count():
-            await self.use_theme("JupyterLab Light")  # the server remembers what an earlier test chose
+        await self.use_theme("JupyterLab Light")  # the server remembers what an earlier test chose
 
     async def evaluate(self, script: str, argument: Any = None, seconds: float = RUN_SECONDS) -> Any:
         """Run a function in the page and return what it returns; fail with a picture if it never does."""
@@ -96,7 +100,8 @@ class NotebookPage:
             await self.page.wait_for_function(ALL_RAN, timeout=seconds * 1000)
         except PlaywrightError as error:
             path = await self.picture("failed-run-all")
-            raise AssertionError(f"Not every cell ran within {seconds:g} s; see {path}") from error
+            kernel = await self.page.evaluate(KERNEL_STATE)
+            raise AssertionError(f"Not every cell ran within {seconds:g} s ({kernel}); see {path}") from error
 
     async def run_code(self, code: str) -> str:
         """Run code in the notebook's kernel as a console would, and return what it printed."""
@@ -115,12 +120,16 @@ class NotebookPage:
         return printed
 
     async def use_theme(self, name: str) -> None:
-        """Switch to "JupyterLab Dark" or "JupyterLab Light"."""
+        """Switch to "JupyterLab Dark" or "JupyterLab Light", unless it is that already."""
+        is_light = "true" if name.endswith("Light") else "false"
+        if await self.page.locator(f'body[data-jp-theme-light="{is_light}"]').count():
+            return
         await self.evaluate(
             "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", name
         )
-        is_light = "true" if name.endswith("Light") else "false"
         await self.page.wait_for_selector(f'body[data-jp-theme-light="{is_light}"]', state="attached")
+        # JupyterLab's splash must be gone before the next switch, or it removes it twice, which is an error.
+        await self.page.wait_for_selector("#jupyterlab-splash", state="detached")
 
     async def outputs(self) -> list[str]:
         """Return the text of every output area, in order."""
@@ -146,7 +155,8 @@ class NotebookPage:
         assert not errors, f"console errors: {errors}"
 
     async def close(self) -> None:
-        """End the kernel and the page."""
+        """End the kernel and the page; what JupyterLab says about its own kernel's end is no error."""
+        self.page.remove_listener("console", self._heard)
         await self.evaluate(
             "async () => void (await window.jupyterapp?.shell.currentWidget?.sessionContext.shutdown())"
         )
