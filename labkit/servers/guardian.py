@@ -139,6 +139,7 @@ class Guardian:
 
     def _run(self, asked: dict[str, Any]) -> None:
         name = asked["name"]
+        at = time.monotonic()  # one clock for all processes of a machine
         try:
             with Path(asked["log"]).open("ab") as log:
                 process = subprocess.Popen(
@@ -156,7 +157,7 @@ class Guardian:
             return
         self._running[name] = process
         self._asked_to_end.discard(name)
-        self._tell({"event": "run", "name": name, "pid": process.pid})
+        self._tell({"event": "run", "name": name, "pid": process.pid, "at": at})
 
     def _signal(self, name: str, number: int, ends: bool) -> None:
         process = self._running.get(name)

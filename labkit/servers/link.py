@@ -68,8 +68,11 @@ class Link:
         """Call ``callback(event)`` with what the guardian tells about this broker."""
         self._listeners[name] = callback
 
-    async def run(self, name: str, launch: Launch, folder: Path, log: Path) -> int:
-        """Run a broker in ``folder`` and return its process id. Raises ``StartFailed`` if it does not run."""
+    async def run(self, name: str, launch: Launch, folder: Path, log: Path) -> float:
+        """Run a broker in ``folder`` and return when it was spawned, in monotonic seconds.
+
+        Raises ``StartFailed`` if its program does not run.
+        """
         answer = await self._ask(
             name,
             do="run",
@@ -83,8 +86,8 @@ class Link:
             raise StartFailed(
                 f"{name}'s program does not run: {answer['why']}.", broker=name, remedy="labkit doctor"
             )
-        pid: int = answer["pid"]
-        return pid
+        at: float = answer["at"]
+        return at
 
     def signal(self, name: str, number: int, *, ends: bool = False) -> None:
         """Send a signal to a broker; ``ends`` says that its end, if it comes, was asked for."""

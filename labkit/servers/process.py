@@ -117,18 +117,17 @@ class ProcessServer(Watched):
                 return
             self._refuse_taken_ports()
             launch = self._launch()
-            began = time.monotonic()
             self.state = State.STARTING
             try:
-                self._pid = await self._link.run(self.broker, launch, self._folder, self.log)
-                await self._until_ready(began + START_SECONDS)
+                spawned = await self._link.run(self.broker, launch, self._folder, self.log)
+                await self._until_ready(spawned + START_SECONDS)
             except BaseException as error:
                 self._link_signal(signal.SIGKILL)
                 await self._until(State.DEAD, State.STOPPED)
                 if isinstance(error, TimeoutError):
                     raise self._failure("did not answer in time") from error
                 raise
-            self._ready_in = time.monotonic() - began
+            self._ready_in = time.monotonic() - spawned
             self.state = State.RUNNING
 
     async def stop(self, seconds: float = STOP_SECONDS) -> None:
