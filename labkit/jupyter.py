@@ -63,6 +63,7 @@ def lab_command(
         *(f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}"),
         *(f"--LabServerApp.app_settings_dir={settings}", f"--LabApp.default_url=/lab/tree/{FIRST_LESSON}"),
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--KernelManager.transport_encryption=auto",  # so that kernels do not warn of eavesdroppers
         *([] if open_browser else ["--no-browser"]),
         *(["--allow-root"] if is_root else []),
     ]

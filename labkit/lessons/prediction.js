@@ -28,10 +28,7 @@ function render({ model, el }) {
   const feedback = make("p", "feedback");
   feedback.setAttribute("aria-live", "polite");
 
-  const choose = (choice) => {
-    model.set("chosen", choice);
-    model.save_changes();
-  };
+  const choose = (choice) => model.send({ choice });
   const choices = model.get("choices").map((choice) => makeChoice(choice, group, choose));
   root.append(make("legend", "question", model.get("question")), ...choices, feedback);
 

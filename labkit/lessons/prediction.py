@@ -7,11 +7,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import traitlets
 
 from labkit.errors import LabError
 from labkit.lessons.shown import Shown, note
+from labkit.widgets.page import PageWidget
 
 __all__ = ["Prediction", "predict"]
 
@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 Answer = str | int
 
 
-class Prediction(anywidget.AnyWidget):
+class Prediction(PageWidget):
     """One question with its possible answers. Make one with ``predict``."""
 
     _esm = HERE / "prediction.js"
@@ -37,6 +37,9 @@ class Prediction(anywidget.AnyWidget):
         self.observe(self._say, "chosen")
         if answer is not None:
             self.choose(answer)
+
+    def heard(self, content: Mapping[str, Any]) -> None:
+        self.choose(content["choice"])
 
     def choose(self, answer: Answer) -> None:
         """Commit to an answer, as a click on it does."""
@@ -81,12 +84,7 @@ class Prediction(anywidget.AnyWidget):
     def __repr__(self) -> str:
         return "\n".join([f"Predict: {self.question}", *(f"  ( ) {choice}" for choice in self.choices)])
 
-    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        data, metadata = super()._repr_mimebundle_(**options) or ({}, {})
-        return {**data, "text/plain": repr(self), "text/html": self._fallback()}, metadata
-
-    def _fallback(self) -> str:
-        """Return what a saved notebook shows where no kernel runs."""
+    def fallback(self) -> str:
         items = "".join(f"<li>{escape(choice)}</li>" for choice in self.choices)
         return f"<p><strong>Predict:</strong> {escape(self.question)}</p><ul>{items}</ul>"
 

@@ -1,10 +1,4 @@
-"""What every live widget shares: a page that says it is there, a loop that callbacks run on, a fallback.
-
-The kernel takes what a page sends in a thread of its own, with another event loop. A client made in a cell
-belongs to the kernel's main loop, so everything a page asks for is handed to that loop. This is also why the
-controls are plain HTML in the widget and no ipywidgets sliders: those deliver their values in that other
-thread, and some ipykernel versions stop delivering them while an async cell waits.
-"""
+"""What every live widget shares: a page that says it is there, ticks, callbacks of the lesson's."""
 
 from __future__ import annotations
 
@@ -16,9 +10,8 @@ from time import perf_counter
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import anywidget
-
 from labkit.feed import Feed
+from labkit.widgets.page import PageWidget
 from labkit.widgets.pump import Pump, Reading
 
 __all__ = ["LiveWidget"]
@@ -29,24 +22,17 @@ log = logging.getLogger("labkit")
 _pumps: WeakKeyDictionary[asyncio.AbstractEventLoop, Pump] = WeakKeyDictionary()
 
 
-class LiveWidget(anywidget.AnyWidget):
+class LiveWidget(PageWidget):
     """A widget that is told what is new while a page shows it."""
 
     feed: Feed | None = None
 
     def __init__(self, **traits: Any) -> None:
-        self._loop = _running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopped = False
         super().__init__(**traits)
-        self.on_msg(self._on_page_message)
 
-    def _on_page_message(self, _: object, content: Mapping[str, Any], __: object) -> None:
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._received, dict(content))
-
-    def _received(self, content: dict[str, Any]) -> None:
-        """Act on what a page sent; on the main loop."""
+    def heard(self, content: Mapping[str, Any]) -> None:
         if self._is_stopped:
             self.say_stopped()
         elif content["type"] == "watching":
@@ -117,18 +103,3 @@ class LiveWidget(anywidget.AnyWidget):
         for task in self._tasks:
             task.cancel()
         self.say_stopped()
-
-    def fallback(self) -> str:
-        """Return the HTML a saved notebook shows where no kernel runs; the same each time."""
-        raise NotImplementedError
-
-    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        data, metadata = super()._repr_mimebundle_(**options) or ({}, {})
-        return {**data, "text/plain": repr(self), "text/html": self.fallback()}, metadata
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
