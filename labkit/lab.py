@@ -42,6 +42,7 @@ class Lab:
         self._fleet = fleet
         self._clients: dict[str, Any] = {}
         self._closing: list[Callable[[], Any]] = []
+        self._asked_for: tuple[str, ...] = ()
         self._is_open = True
 
     @classmethod
@@ -68,17 +69,18 @@ class Lab:
         if in_notebook():
             await _end_previous()
         fleet = await Fleet.attach(name)
-        return await cls(fleet)._begin(tuple(fleet.servers))
+        return await cls(fleet)._begin(tuple(broker for broker in BROKERS if broker in fleet.servers))
 
     async def _begin(self, brokers: tuple[str, ...]) -> Lab:
         global _last_in_notebook
+        self._asked_for = brokers = tuple(dict.fromkeys(brokers))
         unknown = sorted(set(brokers) - set(BROKERS))
         try:
             if unknown:
                 raise LabError(f"There is no broker {unknown[0]!r}.", remedy=f"one of {', '.join(BROKERS)}")
             if in_notebook():
                 _last_in_notebook = self
-                self._show_cards(brokers)
+                self._show_cards()
             await self._fleet.start_all(brokers, self._begin_one)
         except BaseExceptionGroup as errors:
             await self.stop()
@@ -100,13 +102,17 @@ class Lab:
 
     @property
     def servers(self) -> Mapping[str, Server]:
-        """The running brokers by name."""
-        return self._fleet.servers
+        """The brokers of this lab by name, in the order they were asked for."""
+        return self._in_order(self._fleet.servers)
 
     @property
     def clients(self) -> Mapping[str, Any]:
-        """The connected clients by broker."""
-        return self._clients
+        """The connected clients by broker, in the order they were asked for."""
+        return self._in_order(self._clients)
+
+    def _in_order(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        # Not in the order in which they became ready, which differs from run to run.
+        return {broker: found[broker] for broker in self._asked_for if broker in found}
 
     @property
     def nats(self) -> NatsClient:
@@ -169,7 +175,12 @@ class Lab:
         from labkit.widgets import MessageFlow
 
         flow = MessageFlow(
-            lanes, feed=self.feed, servers=self.servers, on_kill=self.kill, on_restart=self.restart, **options
+            lanes,
+            feed=self.feed,
+            servers=self._fleet.servers,
+            on_kill=self.kill,
+            on_restart=self.restart,
+            **options,
         )
         self._closing.append(flow.stop)
         return flow
@@ -178,7 +189,9 @@ class Lab:
         """Return a card for each broker: version, address, how it runs, time to ready; live."""
         from labkit.widgets import BrokerCards
 
-        return BrokerCards(self.servers, {broker: error.remedy for broker, error in self.missing.items()})
+        cards = BrokerCards(self._fleet.servers, self.missing, self._asked_for)
+        self._closing.append(cards.stop)
+        return cards
 
     async def stop(self) -> None:
         """Close every client and end every broker this lab started. Safe to call twice."""
@@ -203,7 +216,7 @@ class Lab:
     ) -> None:
         await self.stop()
 
-    def _show_cards(self, brokers: tuple[str, ...]) -> None:
+    def _show_cards(self) -> None:
         from IPython.display import display
 
         display(self.cards())  # type: ignore[no-untyped-call]

@@ -21,6 +21,14 @@ async def test_a_started_lab_has_a_connected_client_for_each_broker() -> None:
             assert lab.servers[broker].state is State.RUNNING
 
 
+async def test_brokers_are_listed_in_the_order_they_were_asked_for_not_in_which_they_became_ready() -> None:
+    for broker in ("rabbitmq", "redis", "nats"):
+        require(broker)
+    async with await Lab.start("rabbitmq", "redis", "nats", "redis") as lab:
+        assert list(lab.servers) == list(lab.clients) == ["rabbitmq", "redis", "nats"]
+        assert repr(lab) == "<Lab open: rabbitmq, redis, nats>"
+
+
 async def test_a_stopped_lab_leaves_no_broker_and_stops_twice_without_harm() -> None:
     require("nats")
     lab = await Lab.start("nats")

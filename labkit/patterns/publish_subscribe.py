@@ -24,7 +24,16 @@ from labkit.brokers.subscription import Subscription
 from labkit.errors import LabError, Unsupported
 from labkit.topology import Lane
 
-__all__ = ["KafkaOrders", "NatsOrders", "Orders", "RabbitmqOrders", "RedisOrders", "Subscriber", "open_shops"]
+__all__ = [
+    "KafkaOrders",
+    "NatsOrders",
+    "Orders",
+    "RabbitmqOrders",
+    "RedisOrders",
+    "Subscriber",
+    "lanes_of",
+    "open_shops",
+]
 
 AnyClient = TypeVar("AnyClient", bound=BrokerClient)
 Order = Mapping[str, Any]
@@ -278,3 +287,8 @@ RECIPES: Mapping[str, type[Orders[Any]]] = {
 def open_shops(clients: Mapping[str, BrokerClient]) -> dict[str, Orders[Any]]:
     """Return the shop's orders on each of these brokers, by name: ``open_shops(lab.clients)``."""
     return {broker: recipe(clients[broker]) for broker, recipe in RECIPES.items() if broker in clients}
+
+
+async def lanes_of(shops: Mapping[str, Orders[Any]]) -> list[Lane]:
+    """Return a row for each broker, for the live picture: ``lab.flow(*await lanes_of(shops))``."""
+    return [await shop.lane() for shop in shops.values()]

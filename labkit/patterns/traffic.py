@@ -77,6 +77,10 @@ class Traffic:
         for lane in self._lanes:
             lane.wake()
 
+    def set_rate(self, rate: float) -> None:
+        """Set ``rate``; for controls, which want a function."""
+        self.rate = rate
+
     @property
     def counts(self) -> dict[str, Count]:
         """What became of the orders so far, by broker."""
