@@ -170,6 +170,17 @@ class FlowOnPage:
         self.page = page
         self.root = page.locator(".lk-flow").first
 
+    async def bring_into_view(self) -> None:
+        """Scroll until the whole picture is on the page, however often JupyterLab scrolls elsewhere."""
+        await self.wait_for(
+            """(root) => {
+                const { top, bottom } = root.getBoundingClientRect();
+                if (top >= 0 && bottom <= innerHeight - 30) return true;  // 30: the status bar
+                root.scrollIntoView({ block: 'end' });
+                return false;
+            }"""
+        )
+
     def lane(self, broker: str) -> Locator:
         """Return one broker's lane."""
         return self.root.locator(f'.lk-lane[data-broker="{broker}"]')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -52,8 +53,8 @@ async def test_a_lesson_runs_from_top_to_bottom_and_its_picture_is_true(
     await notebook.start_all()
     flow = FlowOnPage(notebook.page)
     await flow.root.wait_for(timeout=60_000)
-    await flow.root.evaluate("(root) => root.scrollIntoView({ block: 'end' })")
     await flow.wait_for(HAS_SENT, 12 if lesson.exercises else 1)
+    await flow.bring_into_view()
     await notebook.picture(f"{lesson.file}-{theme}")
     await notebook.wait_until_all_ran(180)
 
@@ -64,6 +65,26 @@ async def test_a_lesson_runs_from_top_to_bottom_and_its_picture_is_true(
         assert await flow.sent(broker) == sum(int(row[2] or 0) for row in rows)
         assert await flow.received(broker) == {row[1]: int(row[6]) for row in rows if row[6]}
     await notebook.picture(f"{lesson.file}-{theme}-at-the-end", flow.root)
+
+
+async def test_the_first_cell_shows_a_card_for_each_broker_with_its_address_and_time(
+    open_notebook: OpenNotebook, lessons: Path
+) -> None:
+    notebook = await open_lesson(open_notebook, lessons, COURSE.lessons[0])
+    await notebook.start_all()
+    cards = notebook.page.locator(".lk-cards .lk-card")
+    await notebook.page.wait_for_function(
+        "() => document.querySelectorAll('.lk-card[data-state=running]').length === 4"
+    )
+    await cards.first.scroll_into_view_if_needed()  # what is far away has no inner text
+    for text in await cards.all_inner_texts():
+        assert re.search(r"ready in \d+(\.\d+)? m?s", text), text
+        assert "127.0.0.1:" in text, text
+    for theme in ("light", "dark"):
+        await notebook.use_theme(f"JupyterLab {theme.title()}")
+        await cards.first.scroll_into_view_if_needed()
+        await notebook.picture(f"cards-{theme}")
+    await notebook.wait_until_all_ran()
 
 
 async def test_a_lesson_stored_and_not_run_shows_its_pictures(
