@@ -88,6 +88,26 @@ async def test_subscribers_hear_again_after_the_broker_was_killed_and_restarted(
         assert arrived == len(received)
 
 
+@pytest.mark.parametrize("kind_name", ["rabbitmq-exclusive", "rabbitmq-exchange"])
+async def test_what_rabbitmq_confirms_after_a_restart_reaches_queues_that_had_to_be_made_again(
+    kind: ChannelKind, server: Server
+) -> None:
+    subscribers = {name: await kind.subscribe(name) for name in "abcdef"}
+    publisher = Publisher(kind)
+    async with publisher:
+        await until(lambda: publisher.accepted)
+        await server.kill()
+        refused_from = publisher.attempted + 1
+        await server.restart()
+        await until(lambda: publisher.accepted[-1] > refused_from)
+    last = publisher.accepted[-1]
+    await until(lambda: all(received[-1:] == [last] for _, received in subscribers.values()))
+
+    confirmed = {number for number in publisher.accepted if number > refused_from}
+    for _, received in subscribers.values():
+        assert confirmed <= set(received)
+
+
 class Publisher:
     """Publishes numbers from 1, one after another, until it is left; keeps those that were not refused."""
 

@@ -92,8 +92,8 @@ class Exchange(Channel):
             self._native = native
 
     async def ready(self) -> None:
-        """Wait until the connection is back, and this exchange can be published to again."""
-        await self._channel.ready()
+        """Wait until the connection is back, with every queue and binding, and publish works again."""
+        await self.client.restored()
 
     async def publish(
         self,
@@ -129,6 +129,8 @@ class Exchange(Channel):
         )
         what = f"RabbitMQ did not confirm {len(message.data)} bytes for {self.name} {message.channel!r}"
         async with _asking(what, "check that the broker runs, then publish again", PublishFailed):
+            if not self.client.is_restored:
+                raise ConnectionError
             answer = await self._native.publish(native, message.channel, mandatory=mandatory)
         return isinstance(answer, DeliveredMessage)
 
@@ -189,7 +191,7 @@ class Queue(Channel):
         arguments: dict[str, Any] | None = None if isinstance(key, str) else dict(key)
         label = key if isinstance(key, str) else ", ".join(f"{name}={value}" for name, value in key.items())
         async with _asking(f"RabbitMQ did not bind {self.name!r} to {exchange.name!r}", "check the key"):
-            await self._channel.ready()
+            await self.client.restored()
             await self._native.bind(exchange.name, routing_key, arguments=arguments)
         if label not in self.bindings:
             self.bindings.append(label)
