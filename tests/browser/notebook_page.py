@@ -131,6 +131,19 @@ class NotebookPage:
         # JupyterLab's splash must be gone before the next switch, or it removes it twice, which is an error.
         await self.page.wait_for_selector("#jupyterlab-splash", state="detached")
 
+    async def bring_into_view(self, selector: str) -> None:
+        """Scroll until the first such element is whole on the page, however often JupyterLab scrolls away."""
+        await self.page.wait_for_function(
+            """(selector) => {
+                const element = document.querySelector(selector);
+                const { top, bottom, height } = element.getBoundingClientRect();
+                if (height && top >= 0 && bottom <= innerHeight - 30) return true;  // 30: the status bar
+                element.scrollIntoView({ block: 'end' });
+                return false;
+            }""",
+            arg=selector,
+        )
+
     async def outputs(self) -> list[str]:
         """Return the text of every output area, in order."""
         return await self.page.locator(".jp-OutputArea-output").all_inner_texts()
@@ -169,17 +182,6 @@ class FlowOnPage:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.root = page.locator(".lk-flow").first
-
-    async def bring_into_view(self) -> None:
-        """Scroll until the whole picture is on the page, however often JupyterLab scrolls elsewhere."""
-        await self.wait_for(
-            """(root) => {
-                const { top, bottom } = root.getBoundingClientRect();
-                if (top >= 0 && bottom <= innerHeight - 30) return true;  // 30: the status bar
-                root.scrollIntoView({ block: 'end' });
-                return false;
-            }"""
-        )
 
     def lane(self, broker: str) -> Locator:
         """Return one broker's lane."""

@@ -54,7 +54,7 @@ async def test_a_lesson_runs_from_top_to_bottom_and_its_picture_is_true(
     flow = FlowOnPage(notebook.page)
     await flow.root.wait_for(timeout=60_000)
     await flow.wait_for(HAS_SENT, 12 if lesson.exercises else 1)
-    await flow.bring_into_view()
+    await notebook.bring_into_view(".lk-flow")
     await notebook.picture(f"{lesson.file}-{theme}")
     await notebook.wait_until_all_ran(180)
 
@@ -76,13 +76,12 @@ async def test_the_first_cell_shows_a_card_for_each_broker_with_its_address_and_
     await notebook.page.wait_for_function(
         "() => document.querySelectorAll('.lk-card[data-state=running]').length === 4"
     )
-    await cards.first.scroll_into_view_if_needed()  # what is far away has no inner text
-    for text in await cards.all_inner_texts():
+    for text in await cards.all_text_contents():  # not inner text: what is scrolled away has none
         assert re.search(r"ready in \d+(\.\d+)? m?s", text), text
         assert "127.0.0.1:" in text, text
     for theme in ("light", "dark"):
         await notebook.use_theme(f"JupyterLab {theme.title()}")
-        await cards.first.scroll_into_view_if_needed()
+        await notebook.bring_into_view(".lk-cards")
         await notebook.picture(f"cards-{theme}")
     await notebook.wait_until_all_ran()
 
