@@ -49,6 +49,7 @@ class Guardian:
         self._keep = keep
         self._stays = stays
         self._is_over = False
+        self._prefix = _die_with_parent_prefix()
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._asked_to_end: set[str] = set()
         self._unread: dict[socket.socket, bytes] = {}
@@ -141,16 +142,17 @@ class Guardian:
         name = asked["name"]
         at = time.monotonic()  # one clock for all processes of a machine
         try:
+            _require_program(asked["argv"][0])
             with Path(asked["log"]).open("ab") as log:
                 process = subprocess.Popen(
-                    asked["argv"],
+                    [*self._prefix, *asked["argv"]],
                     env=asked["env"],
                     cwd=asked["cwd"],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
-                    preexec_fn=_die_with_parent if _libc else None,
+                    preexec_fn=_die_with_parent if _libc and not self._prefix else None,
                 )
         except (OSError, subprocess.SubprocessError) as error:
             self._tell({"event": "failed", "name": name, "why": str(error)})
@@ -218,6 +220,24 @@ class Guardian:
                     time.sleep(0.005)
             except ChildProcessError:
                 return
+
+
+def _require_program(path: str) -> None:
+    if not os.access(path, os.X_OK):
+        raise PermissionError(f"{path} is not there, or not executable")
+
+
+def _die_with_parent_prefix() -> tuple[str, ...]:
+    """Return the command that runs another so that it dies with us, nothing where there is none.
+
+    Python can do it without, but then copies itself first (fork instead of vfork): 3 ms instead of half a
+    millisecond, where NATS and Redis need ten to start.
+    """
+    setpriv = shutil.which("setpriv") if _libc else None
+    prefix = (setpriv, "--pdeathsig", "KILL", "--") if setpriv else ()
+    # BusyBox has one that cannot do this.
+    works = setpriv and subprocess.run([*prefix, setpriv, "-V"], capture_output=True).returncode == 0
+    return prefix if works else ()
 
 
 def _die_with_parent() -> None:

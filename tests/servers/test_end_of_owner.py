@@ -16,6 +16,7 @@ import pytest
 
 from labkit.home import labs_folder
 from labkit.servers import Fleet
+from tests.conftest import require
 from tests.servers.durable import MAKE, finds
 from tests.servers.machine import IS_LINUX, end, is_gone, is_listening, processes_in
 from tests.support import until
@@ -24,6 +25,7 @@ from tests.support import until
 OWNER = """\
 import asyncio, json, sys
 from labkit.servers import Fleet
+from tests.conftest import require
 
 async def start():
     fleet = await Fleet.open(keep="keep" in sys.argv, name="shop" if "keep" in sys.argv else None)
@@ -145,6 +147,20 @@ async def test_a_guardian_minds_no_polite_signal(home: Path, number: signal.Sign
 async def test_a_killed_guardian_leaves_no_broker(owner: Owner) -> None:
     os.kill(owner.guardian_pid, signal.SIGKILL)
     await owner.leaves_no_process()
+
+
+@linux_only
+async def test_a_killed_guardian_leaves_no_broker_where_no_setpriv_is(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require("nats")
+    monkeypatch.setenv("PATH", "")
+    owner = Owner("nats")
+    try:
+        os.kill(owner.guardian_pid, signal.SIGKILL)
+        await owner.leaves_no_process()
+    finally:
+        owner.end()
 
 
 @linux_only
