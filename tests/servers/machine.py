@@ -12,7 +12,15 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["IS_LINUX", "end", "is_gone", "is_listening", "processes_in", "without_capabilities"]
+__all__ = [
+    "IS_LINUX",
+    "as_ordinary_user",
+    "end",
+    "is_gone",
+    "is_listening",
+    "processes_in",
+    "without_capabilities",
+]
 
 IS_LINUX = sys.platform == "linux"
 
@@ -49,6 +57,14 @@ def end(pids: Sequence[int]) -> None:
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def as_ordinary_user() -> tuple[str, ...]:
+    """Return the words before a command that make it an ordinary user's, with the same files.
+
+    In a user namespace root is user 1000: it may do no more than that user, and still owns what it owned.
+    """
+    return ("unshare", "--user", "--map-user=1000", "--map-group=1000") if os.geteuid() == 0 else ()
 
 
 def without_capabilities() -> tuple[str, ...]:

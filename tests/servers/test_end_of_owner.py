@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,12 @@ from labkit.home import labs_folder
 from labkit.servers import Fleet
 from tests.conftest import require
 from tests.servers.durable import MAKE, finds
-from tests.servers.machine import IS_LINUX, end, is_gone, is_listening, processes_in
+from tests.servers.machine import IS_LINUX, as_ordinary_user, end, is_gone, is_listening, processes_in
 from tests.support import until
 
 # Starts one broker, tells about it, and then answers each Ctrl+C with a line until its input ends.
 OWNER = """\
-import asyncio, json, sys
+import asyncio, json, os, sys
 from labkit.servers import Fleet
 from tests.conftest import require
 
@@ -35,7 +35,7 @@ async def start():
 with asyncio.Runner() as runner:
     fleet, server = runner.run(start())
     told = {"pid": server.pid, "ports": list(server.ports.values()), "folder": str(fleet.folder)}
-    print(json.dumps({**told, "url": server.url}), flush=True)
+    print(json.dumps({**told, "url": server.url, "user": os.geteuid()}), flush=True)
     while True:
         try:
             if not sys.stdin.readline():
@@ -51,15 +51,16 @@ linux_only = pytest.mark.skipif(not IS_LINUX, reason="only Linux ends a child wi
 class Owner:
     """A process that owns a lab with one broker."""
 
-    def __init__(self, broker: str, *words: str) -> None:
+    def __init__(self, broker: str, *words: str, before: Sequence[str] = ()) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", OWNER, broker, *words],
+            [*before, sys.executable, "-c", OWNER, broker, *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
         told: dict[str, Any] = json.loads(self.says())
+        self.user: int = told["user"]
         self.broker_pid: int = told["pid"]
         self.ports: list[int] = told["ports"]
         self.folder = Path(told["folder"])
@@ -106,6 +107,17 @@ async def test_an_owner_that_closes_its_lab_leaves_nothing(owner: Owner) -> None
     assert owner.process.returncode == 0
     assert not owner.folder.exists()
     await owner.leaves_no_process()
+
+
+@linux_only
+async def test_an_ordinary_user_needs_no_root_to_run_a_broker_and_leave_nothing(
+    broker: str, home: Path
+) -> None:
+    owner = Owner(broker, before=as_ordinary_user())
+    assert owner.user != 0
+    owner.end()
+    await owner.leaves_no_process()
+    assert not owner.folder.exists()
 
 
 async def test_a_killed_owner_leaves_nothing(owner: Owner) -> None:
