@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from abc import ABC, abstractmethod
 from types import TracebackType
@@ -13,7 +14,7 @@ from labkit.events import Kind, Meter, Observer, Place
 if TYPE_CHECKING:
     from labkit.brokers.subscription import Subscription
 
-__all__ = ["CALL_SECONDS", "CONNECT_SECONDS", "BrokerClient", "keep_log_quiet"]
+__all__ = ["CALL_SECONDS", "CONNECT_SECONDS", "BrokerClient", "keep_log_quiet", "was_cancelled"]
 
 CONNECT_SECONDS = 5.0
 """The longest a client waits for its first connection."""
@@ -102,3 +103,12 @@ def keep_log_quiet(*names: str) -> None:
         logger = logging.getLogger(name)
         if not any(isinstance(handler, logging.NullHandler) for handler in logger.handlers):
             logger.addHandler(logging.NullHandler())
+
+
+def was_cancelled() -> bool:
+    """Return whether somebody cancelled this task.
+
+    Client libraries also raise ``CancelledError`` when a task of their own was cancelled.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

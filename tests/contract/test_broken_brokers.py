@@ -189,3 +189,23 @@ async def test_closing_ends_though_the_broker_is_dead(kind: ChannelKind, server:
             await kind.client.close()
     finally:
         await server.restart()
+
+
+@pytest.mark.parametrize("kind_name", ["kafka-topic"])
+async def test_closing_ends_though_a_fetch_waits_to_be_tried_again(
+    kind: ChannelKind, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    subscription, received = await kind.subscribe("billing")
+    fetcher = subscription._native._fetcher  # type: ignore[attr-defined]
+    fetcher._retry_backoff = 3600
+    await kind.publish(1)
+    await until(lambda: received)
+    await server.kill()
+    try:
+        await until(lambda: "Failed fetch messages" in caplog.text)  # after which its task sleeps
+        async with asyncio.timeout(AT_MOST):
+            await subscription.close()
+    finally:
+        await server.restart()
+    connections = subscription._native._client._conns.values()  # type: ignore[attr-defined]
+    assert not any(connection.connected() for connection in connections)

@@ -23,25 +23,21 @@ from tests.support import until
 
 # Starts one broker, tells about it, and then answers each Ctrl+C with a line until its input ends.
 OWNER = """\
-import asyncio, json, os, sys
+import asyncio, json, os, signal, sys
 from labkit.servers import Fleet
-from tests.conftest import require
 
 async def start():
     fleet = await Fleet.open(keep="keep" in sys.argv, name="shop" if "keep" in sys.argv else None)
     server = await fleet.start(sys.argv[1])
     return fleet, server
 
+signal.signal(signal.SIGINT, lambda *_: os.write(1, b"interrupted\\n"))
 with asyncio.Runner() as runner:
     fleet, server = runner.run(start())
     told = {"pid": server.pid, "ports": list(server.ports.values()), "folder": str(fleet.folder)}
     print(json.dumps({**told, "url": server.url, "user": os.geteuid()}), flush=True)
-    while True:
-        try:
-            if not sys.stdin.readline():
-                break
-        except KeyboardInterrupt:
-            print("interrupted", flush=True)
+    while sys.stdin.readline():
+        pass
     runner.run(fleet.close())
 """
 

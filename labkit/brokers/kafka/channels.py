@@ -13,7 +13,7 @@ from aiokafka.errors import ConsumerStoppedError, KafkaError  # type: ignore[imp
 from aiokafka.structs import ConsumerRecord, RecordMetadata  # type: ignore[import-untyped]
 
 from labkit.brokers.channel import Channel
-from labkit.brokers.client import CALL_SECONDS
+from labkit.brokers.client import CALL_SECONDS, was_cancelled
 from labkit.brokers.delivery import Delivery
 from labkit.brokers.subscription import Subscription
 from labkit.errors import BrokerError, PublishFailed
@@ -22,7 +22,7 @@ from labkit.message import Message, encode
 if TYPE_CHECKING:
     from labkit.brokers.kafka.client import KafkaClient
 
-__all__ = ["Start", "Topic", "TopicSubscription", "asking"]
+__all__ = ["Start", "Topic", "TopicSubscription", "asking", "stop_consumer"]
 
 Start = Literal["earliest", "latest"]
 
@@ -188,9 +188,21 @@ class TopicSubscription(Subscription[Delivery]):
         await self._stop()
 
     async def _stop(self) -> None:
-        with suppress(TimeoutError):  # a dead broker cannot be told that we leave; it finds out
-            async with asyncio.timeout(CALL_SECONDS):
-                await self._native.stop()
+        await stop_consumer(self._native)
+
+
+async def stop_consumer(native: AIOKafkaConsumer) -> None:
+    """Stop a consumer and close its connections, whatever the broker does."""
+    try:
+        async with asyncio.timeout(CALL_SECONDS):
+            await native.stop()
+    except TimeoutError:
+        await native._client.close()  # a dead broker cannot be told that we leave; it finds out
+    except asyncio.CancelledError:
+        if was_cancelled():
+            raise
+        # aiokafka 0.14 awaits the fetches it cancels: one that is about to try again ends its stop halfway.
+        await native._client.close()
 
 
 def _read(native: ConsumerRecord) -> Message:

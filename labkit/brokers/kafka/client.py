@@ -17,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-
 from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code  # type: ignore[import-untyped]
 
 from labkit.brokers.client import CALL_SECONDS, CONNECT_SECONDS, BrokerClient, keep_log_quiet
-from labkit.brokers.kafka.channels import Topic, asking
+from labkit.brokers.kafka.channels import Topic, asking, stop_consumer
 from labkit.errors import BrokerError, ConnectFailed
 from labkit.events import Observer
 
@@ -106,7 +106,7 @@ class KafkaClient(BrokerClient):
             try:
                 await onlooker.start()
             except BaseException:
-                await onlooker.stop()
+                await stop_consumer(onlooker)
                 raise
             self._onlooker = onlooker
         return self._onlooker
@@ -139,7 +139,7 @@ class KafkaClient(BrokerClient):
             async with asyncio.timeout(CALL_SECONDS + 1):
                 await native.stop()
         if onlooker is not None:
-            await onlooker.stop()
+            await stop_consumer(onlooker)
 
 
 _CALL_MS = int(CALL_SECONDS * 1000)

@@ -19,7 +19,7 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelInvalidStateError
 from aiormq.abc import DeliveredMessage
 
 from labkit.brokers.channel import Channel
-from labkit.brokers.client import CALL_SECONDS
+from labkit.brokers.client import CALL_SECONDS, was_cancelled
 from labkit.brokers.delivery import Delivery
 from labkit.brokers.subscription import InboxSubscription
 from labkit.errors import BrokerError, PublishFailed
@@ -51,8 +51,9 @@ async def _asking(what: str, remedy: str, error_kind: type[BrokerError] = Broker
         async with asyncio.timeout(CALL_SECONDS):
             yield
     except (*CONNECTION_EXCEPTIONS, asyncio.CancelledError) as error:
-        if isinstance(error, asyncio.CancelledError) and _somebody_cancelled_us():
+        if isinstance(error, asyncio.CancelledError) and was_cancelled():
             raise
+        # A connection that broke cancels whoever waits in aiormq.
         raise error_kind(f"{what}: {_reason(error)}.", broker="rabbitmq", remedy=remedy) from error
 
 
@@ -62,12 +63,6 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, ChannelInvalidStateError | ConnectionError | asyncio.CancelledError):
         return "the connection is lost; the client is connecting again"
     return str(error) or type(error).__name__
-
-
-def _somebody_cancelled_us() -> bool:
-    # aiormq also raises CancelledError in whoever waits on a connection that broke.
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 class Exchange(Channel):
