@@ -48,7 +48,7 @@ export class LaneView {
     this.state = make("span", "lk-state");
     this.rate = make("span", "lk-rate");
     this.buttons = {};
-    const buttons = make("span", "lk-buttons");
+    const buttons = (this.buttonBar = make("span", "lk-buttons"));
     for (const [name, label] of [["kill", "Kill"], ["restart", "Restart"]]) {
       if (!can.includes(name)) continue;
       const button = make("button", `lk-button lk-${name}`, label);
@@ -212,6 +212,12 @@ export class LaneView {
     if (this.buttons.kill) this.buttons.kill.disabled = state === "dead" || state === "stopped";
     if (this.buttons.restart) this.buttons.restart.disabled = state === "starting";
     return true;
+  }
+
+  /** Nobody acts on a click any more, and nothing flows; or somebody does again. */
+  setOver(isOver) {
+    this.buttonBar.inert = isOver;
+    this.rate.style.visibility = isOver ? "hidden" : "visible";
   }
 
   /** A soft sign of life while nothing else moves. */

@@ -41,7 +41,7 @@ class FlowView {
 
   makeSlider() {
     const stops = this.model.get("rates");
-    const label = make("label", "lk-slider");
+    const label = (this.slider = make("label", "lk-slider"));
     const slider = make("input", "lk-range");
     const output = make("span", "lk-output");
     Object.assign(slider, { type: "range", min: 0, max: stops.length - 1, step: 1 });
@@ -85,6 +85,7 @@ class FlowView {
     this.lanes = this.model.get("lanes_shown").map((lane) => new LaneView(lane, { can, act, moves: () => this.moves() }));
     this.rows = rowsFor(this.model.get("lanes_shown"));
     this.grid.replaceChildren(...this.lanes.map((lane) => lane.root));
+    if (this.root.dataset.life) this.showLife(this.root.dataset.life);
     this.place();
   }
 
@@ -170,6 +171,9 @@ class FlowView {
   showLife(word) {
     this.root.dataset.life = word;
     setText(this.life, LIFE_WORDS[word]);
+    const isOver = word === "stopped" || word === "gone";
+    if (this.slider) this.slider.inert = isOver;
+    for (const lane of this.lanes) lane.setOver(isOver);
   }
 
   redraw() {

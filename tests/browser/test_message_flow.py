@@ -20,6 +20,9 @@ SHOWS_SENT = """(root, count) => {
 }"""
 KERNEL = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
 LIFE = "(root, word) => root.dataset.life === word"
+TAKES_NO_CLICKS = """(root) => [...root.querySelectorAll('button, input')].every(
+    (control) => control.closest('[inert]'),
+)"""
 STATE = "(root, state) => root.querySelector('.lk-lane').dataset.state === state"
 PIXELS = """() => {
     const canvas = document.querySelector('.lk-canvas');
@@ -181,6 +184,22 @@ async def test_a_restarted_kernel_is_said_to_be_gone(open_notebook: OpenNotebook
     await notebook.page.evaluate(f"() => {KERNEL}.restart()")
     await flow.wait_for(LIFE, "gone")
     assert "run the cell again" in await flow.root.locator(".lk-life").inner_text()
+    await flow.wait_for(TAKES_NO_CLICKS)
+
+
+async def test_a_stopped_picture_shows_the_last_numbers_and_takes_no_clicks(
+    open_notebook: OpenNotebook,
+) -> None:
+    notebook = await open_notebook(OPEN, "await shop.send(50)")
+    await notebook.run_all()
+    flow = await flow_of(notebook)
+    await flow.wait_for(SHOWS_SENT, 50)
+    assert not await flow.root.evaluate(TAKES_NO_CLICKS)
+    await notebook.run_code("shop.flow.stop()")
+    await flow.wait_for(LIFE, "stopped")
+    await flow.wait_for(TAKES_NO_CLICKS)
+    assert await totals_on_page(flow) == await totals_in_kernel(notebook)
+    await notebook.picture("flow-stopped", flow.root)
 
 
 async def test_the_picture_follows_the_dark_theme(open_notebook: OpenNotebook) -> None:
