@@ -101,7 +101,10 @@ class NotebookPage:
         except PlaywrightError as error:
             path = await self.picture("failed-run-all")
             kernel = await self.page.evaluate(KERNEL_STATE)
-            raise AssertionError(f"Not every cell ran within {seconds:g} s ({kernel}); see {path}") from error
+            raised = "\n".join(await self.error_outputs())
+            raise AssertionError(
+                f"Not every cell ran within {seconds:g} s ({kernel}); see {path}\n{raised}"
+            ) from error
 
     async def run_code(self, code: str) -> str:
         """Run code in the notebook's kernel as a console would, and return what it printed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -189,6 +190,20 @@ async def test_closing_ends_though_the_broker_is_dead(kind: ChannelKind, server:
             await kind.client.close()
     finally:
         await server.restart()
+
+
+@pytest.mark.parametrize("kind_name", ["rabbitmq-exchange"])
+async def test_a_question_to_rabbitmq_that_is_given_up_leaves_the_connection_alone(kind: ChannelKind) -> None:
+    queue = await kind.client.queue(kind.name)
+    connection = kind.client.native.transport.connection
+    for number in range(200):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(number * 0.00002):
+                await queue.depth()
+    for number in range(20):
+        await kind.publish(number)
+    assert kind.client.native.transport.connection is connection
+    assert not connection.is_closed
 
 
 @pytest.mark.parametrize("kind_name", ["kafka-topic"])

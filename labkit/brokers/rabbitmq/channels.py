@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import aio_pika
 from aio_pika.abc import (
@@ -42,6 +42,7 @@ ExchangeKind = Literal["direct", "topic", "fanout", "headers"]
 QueueKind = Literal["classic", "quorum"]
 BindingKey = str | Mapping[str, str]
 Binding = tuple["Exchange", BindingKey]
+Answer = TypeVar("Answer")
 
 
 @asynccontextmanager
@@ -55,6 +56,33 @@ async def _asking(what: str, remedy: str, error_kind: type[BrokerError] = Broker
             raise
         # A connection that broke cancels whoever waits in aiormq.
         raise error_kind(f"{what}: {_reason(error)}.", broker="rabbitmq", remedy=remedy) from error
+
+
+async def _ask(
+    work: Coroutine[Any, Any, Answer],
+    what: str,
+    remedy: str,
+    error_kind: type[BrokerError] = BrokerError,
+) -> Answer:
+    """Do the same for questions to RabbitMQ, which go on when nobody waits for the answer any more.
+
+    A question that is cancelled leaves aiormq and RabbitMQ with different ideas of which channels are open,
+    and RabbitMQ then closes the whole connection ("expected 'channel.open'"; aiormq 7.2).
+    """
+    question = asyncio.create_task(work)
+    _questions.add(question)
+    question.add_done_callback(_answered)
+    async with _asking(what, remedy, error_kind):
+        return await asyncio.shield(question)
+
+
+_questions: set[asyncio.Task[Any]] = set()
+
+
+def _answered(question: asyncio.Task[Any]) -> None:
+    _questions.discard(question)
+    if not question.cancelled():
+        question.exception()  # whoever still waits gets it; if nobody does, it is no news
 
 
 def _reason(error: BaseException) -> str:
@@ -80,11 +108,13 @@ class Exchange(Channel):
     async def declare(self) -> None:
         """Make the exchange, or find it as it is."""
         what = f"RabbitMQ did not declare the {self.exchange_kind} exchange {self.name!r}"
-        async with _asking(what, "choose another name if it exists as another kind"):
-            self._channel = await self.client.robust_channel()
-            native = await self._channel.declare_exchange(self.name, self.exchange_kind, durable=True)
-            assert isinstance(native, AbstractRobustExchange)
-            self._native = native
+        await _ask(self._declare(), what, "choose another name if it exists as another kind")
+
+    async def _declare(self) -> None:
+        self._channel = await self.client.robust_channel()
+        native = await self._channel.declare_exchange(self.name, self.exchange_kind, durable=True)
+        assert isinstance(native, AbstractRobustExchange)
+        self._native = native
 
     async def ready(self) -> None:
         """Wait until the connection is back, with every queue and binding, and publish works again."""
@@ -132,9 +162,11 @@ class Exchange(Channel):
     async def delete(self) -> None:
         """Remove the exchange and its bindings from the broker."""
         self.client.forget(self)
-        async with _asking(f"RabbitMQ did not delete the exchange {self.name!r}", "try again"):
-            await self._channel.exchange_delete(self.name)
-            await self._channel.close()
+        await _ask(self._delete(), f"RabbitMQ did not delete the exchange {self.name!r}", "try again")
+
+    async def _delete(self) -> None:
+        await self._channel.exchange_delete(self.name)
+        await self._channel.close()
 
     def _facts(self) -> dict[str, Any]:
         return {"kind": self.exchange_kind}
@@ -170,9 +202,11 @@ class Queue(Channel):
     async def declare(self) -> None:
         """Make the queue, or find it as it is."""
         what = f"RabbitMQ did not declare the {self.queue_kind} queue {self.name!r}"
-        async with _asking(what, "choose another name if it exists with other settings"):
-            self._channel = await self.client.robust_channel()
-            self._native = await self.declare_on(self._channel)
+        await _ask(self._declare(), what, "choose another name if it exists with other settings")
+
+    async def _declare(self) -> None:
+        self._channel = await self.client.robust_channel()
+        self._native = await self.declare_on(self._channel)
 
     async def declare_on(self, channel: AbstractRobustChannel) -> AbstractRobustQueue:
         """Declare the queue on this AMQP channel, which then restores it."""
@@ -185,28 +219,36 @@ class Queue(Channel):
         routing_key = key if isinstance(key, str) else ""
         arguments: dict[str, Any] | None = None if isinstance(key, str) else dict(key)
         label = key if isinstance(key, str) else ", ".join(f"{name}={value}" for name, value in key.items())
-        async with _asking(f"RabbitMQ did not bind {self.name!r} to {exchange.name!r}", "check the key"):
-            await self.client.restored()
-            await self._native.bind(exchange.name, routing_key, arguments=arguments)
+        what = f"RabbitMQ did not bind {self.name!r} to {exchange.name!r}"
+        await _ask(self._bind_native(exchange.name, routing_key, arguments), what, "check the key")
         if label not in self.bindings:
             self.bindings.append(label)
 
+    async def _bind_native(self, exchange: str, routing_key: str, arguments: dict[str, Any] | None) -> None:
+        await self.client.restored()
+        await self._native.bind(exchange, routing_key, arguments=arguments)
+
     async def depth(self) -> int:
         """Return how many messages are ready: waiting for a subscriber, not counting those handed out."""
-        async with _asking(f"RabbitMQ did not tell the depth of {self.name!r}", "check that it still exists"):
-            channel = await self.client.plain_channel()
-            try:
-                answer = await channel.queue_declare(self.name, passive=True)
-            finally:
-                await channel.close()
+        what = f"RabbitMQ did not tell the depth of {self.name!r}"
+        return await _ask(self._count(), what, "check that it still exists")
+
+    async def _count(self) -> int:
+        channel = await self.client.plain_channel()
+        try:
+            answer = await channel.queue_declare(self.name, passive=True)
+        finally:
+            await channel.close()
         return answer.message_count or 0
 
     async def delete(self) -> None:
         """Remove the queue from the broker, with every message in it."""
         self.client.forget(self)
-        async with _asking(f"RabbitMQ did not delete the queue {self.name!r}", "try again"):
-            await self._channel.queue_delete(self.name)
-            await self._channel.close()
+        await _ask(self._delete(), f"RabbitMQ did not delete the queue {self.name!r}", "try again")
+
+    async def _delete(self) -> None:
+        await self._channel.queue_delete(self.name)
+        await self._channel.close()
 
     async def release(self) -> None:
         """Stop making this queue again after a broken connection; RabbitMQ keeps what it has."""
@@ -262,12 +304,21 @@ class QueueSubscription(InboxSubscription[QueueDelivery]):
 
     async def _subscribe(self) -> None:
         what = f"RabbitMQ did not register {self.name} on the queue {self.channel.name!r}"
-        async with _asking(what, "check that the queue still exists and the broker runs"):
-            self._channel = await self.channel.client.robust_channel()
-            self._channel.close_callbacks.add(self._forget_undelivered)
-            await self._channel.set_qos(self.prefetch)
-            self._native = await self.channel.declare_on(self._channel)
-            self._tag = await self._native.consume(self._arrived)
+        self._is_wanted = True
+        try:
+            await _ask(self._register(), what, "check that the queue still exists and the broker runs")
+        except BaseException:
+            self._is_wanted = False
+            raise
+
+    async def _register(self) -> None:
+        self._channel = await self.channel.client.robust_channel()
+        self._channel.close_callbacks.add(self._forget_undelivered)
+        await self._channel.set_qos(self.prefetch)
+        self._native = await self.channel.declare_on(self._channel)
+        self._tag = await self._native.consume(self._arrived)
+        if not self._is_wanted:  # given up meanwhile: nobody would take what is delivered
+            await self._channel.close()
 
     async def _arrived(self, native: AbstractIncomingMessage) -> None:
         await self._inbox.put(QueueDelivery(native, self))
@@ -278,12 +329,14 @@ class QueueSubscription(InboxSubscription[QueueDelivery]):
 
     async def _unsubscribe(self) -> None:
         with suppress(BrokerError):  # a connection that is gone took the subscription with it
-            async with _asking(f"RabbitMQ did not unsubscribe {self.name}", ""):
-                if self.channel.client.native.connected.is_set():
-                    await self._native.cancel(self._tag)
-                await self._channel.close()
-                if self.channel.exclusive:
-                    await self.channel.release()
+            await _ask(self._leave(), f"RabbitMQ did not unsubscribe {self.name}", "")
+
+    async def _leave(self) -> None:
+        if self.channel.client.native.connected.is_set():
+            await self._native.cancel(self._tag)
+        await self._channel.close()
+        if self.channel.exclusive:
+            await self.channel.release()
 
     async def _settle(self, delivery: QueueDelivery) -> None:
         with suppress(BrokerError):  # not acknowledged: it comes again, marked as redelivered
