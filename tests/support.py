@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import shutil
+import sys
 from collections.abc import Callable
 
-__all__ = ["unique", "until"]
+__all__ = ["ends_with_us", "unique", "until"]
 
 _numbers = itertools.count(1)
 
@@ -21,3 +23,9 @@ async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
 def unique(word: str) -> str:
     """Return a name that no other test of this run uses: brokers are shared, their channels are not."""
     return f"{word}{next(_numbers)}"
+
+
+def ends_with_us() -> tuple[str, ...]:
+    """Return the words before a command that end it (SIGTERM) when this process is gone, however it went."""
+    setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
+    return (setpriv, "--pdeathsig", "TERM", "--") if setpriv else ()

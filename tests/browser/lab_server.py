@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labkit.jupyter import lab_command, write_settings
+from tests.support import ends_with_us
 
 CHECKOUT = Path(__file__).parents[2]  # so that a notebook can use what tests share
 START_SECONDS = 90.0
@@ -48,6 +49,7 @@ async def lab_server(root: Path, folder: Path) -> AsyncIterator[LabServer]:
     argv = lab_command(root, server.port, server.token, write_settings(folder / "settings"))
     log = (folder / "jupyterlab.log").open("wb")
     process = await asyncio.create_subprocess_exec(
+        *ends_with_us(),
         *argv,
         "--LabApp.expose_app_in_browser=True",
         cwd=root,
