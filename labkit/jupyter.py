@@ -60,7 +60,7 @@ def lab_command(
     return [
         *(sys.executable, "-m", "jupyterlab", "--ip=127.0.0.1", f"--port={port}"),
         *("--ServerApp.port_retries=0", "--ServerApp.answer_yes=True", "--log-level=WARN"),
-        "--LabApp.log_level=WARN",
+        "--LabApp.log_level=WARN",  # the one before is the server's alone
         *(f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}"),
         *(f"--LabServerApp.app_settings_dir={settings}", f"--LabApp.default_url=/lab/tree/{FIRST_LESSON}"),
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",

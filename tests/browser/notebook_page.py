@@ -35,6 +35,10 @@ KERNEL_STATE = """() => {
     const kernel = context.session?.kernel;
     return `kernel ${kernel?.status}, ${kernel?.connectionStatus}, waits for input: ${context.pendingInput}`;
 }"""
+HAS_ENDED = """(cell) => {
+    const prompt = document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')[cell];
+    return /\\d/.test(prompt.textContent);
+}"""
 ALL_RAN = """() => {
     const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')];
     return prompts.length > 0 && prompts.every((prompt) => /\\[\\d+\\]/.test(prompt.textContent));
@@ -105,6 +109,13 @@ class NotebookPage:
             raise AssertionError(
                 f"Not every cell ran within {seconds:g} s ({kernel}); see {path}\n{raised}"
             ) from error
+
+    async def interrupt(self, cell: int) -> None:
+        """Press the interrupt button, and wait until this code cell, counted from 0, has ended."""
+        await self.evaluate(
+            "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.interrupt()"
+        )
+        await self.page.wait_for_function(HAS_ENDED, arg=cell)
 
     async def run_code(self, code: str) -> str:
         """Run code in the notebook's kernel as a console would, and return what it printed."""

@@ -102,10 +102,7 @@ async def test_slider_and_buttons_work_during_an_async_cell_and_after_it(open_no
     prompt = notebook.page.locator(".jp-CodeCell .jp-InputPrompt").nth(1)
     assert "*" in await prompt.inner_text(), "the cell should still wait"
 
-    await notebook.page.evaluate(f"() => {KERNEL}.interrupt()")
-    await notebook.page.wait_for_function(
-        "() => /\\d/.test(document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')[1].textContent)"
-    )
+    await notebook.interrupt(1)
     await flow.root.locator(".lk-range").fill("7")
     await flow.lane("nats").get_by_role("button", name="Kill").click()
     await flow.wait_for(STATE, "dead")

@@ -211,8 +211,8 @@ async def test_closing_ends_though_a_fetch_waits_to_be_tried_again(
     kind: ChannelKind, server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     subscription, received = await kind.subscribe("billing")
-    fetcher = subscription._native._fetcher  # type: ignore[attr-defined]
-    fetcher._retry_backoff = 3600
+    # An hour instead of 0.1 s, so that the fetch certainly sleeps when the subscription is closed.
+    subscription._native._fetcher._retry_backoff = 3600
     await kind.publish(1)
     await until(lambda: received)
     await server.kill()
@@ -222,5 +222,5 @@ async def test_closing_ends_though_a_fetch_waits_to_be_tried_again(
             await subscription.close()
     finally:
         await server.restart()
-    connections = subscription._native._client._conns.values()  # type: ignore[attr-defined]
+    connections = subscription._native._client._conns.values()
     assert not any(connection.connected() for connection in connections)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -46,7 +47,11 @@ class Kernel:
         await self.manager.start_kernel()
         self.client = self.manager.client()
         self.client.start_channels()
-        await self.client.wait_for_ready(timeout=ANSWER_SECONDS)
+        try:
+            await self.client.wait_for_ready(timeout=ANSWER_SECONDS)
+        except BaseException:
+            await self.end()
+            raise
 
     async def run(self, code: str) -> str:
         """Run a cell, and return what it printed. Raises ``AssertionError`` if it raised."""
@@ -129,7 +134,8 @@ async def test_a_restarted_kernel_leaves_nothing_of_its_lab_and_starts_another(
 
 async def test_a_restarted_kernel_attaches_again_to_a_lab_that_stays(kernel: Kernel, home: Path) -> None:
     require("nats")
-    subprocess.run([sys.executable, "-m", "labkit", "up", "nats"], check=True, capture_output=True)  # noqa: ASYNC221
+    up = [sys.executable, "-m", "labkit", "up", "nats"]
+    await asyncio.to_thread(subprocess.run, up, check=True, capture_output=True)
     try:
         told = json.loads(await kernel.run(START.format(how="attach()")))
         os.kill(told["kernel"], signal.SIGKILL)

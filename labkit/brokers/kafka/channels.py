@@ -140,7 +140,7 @@ class TopicSubscription(Subscription[Delivery]):
                 await self._native.start()
                 await self._take_place()
         except BaseException:
-            await self._stop()
+            await stop_consumer(self._native)
             raise
 
     async def _take_place(self) -> None:
@@ -185,9 +185,6 @@ class TopicSubscription(Subscription[Delivery]):
             await self._finish_last()
         if self._done:
             await self._commit()
-        await self._stop()
-
-    async def _stop(self) -> None:
         await stop_consumer(self._native)
 
 

@@ -58,13 +58,8 @@ async def _asking(what: str, remedy: str, error_kind: type[BrokerError] = Broker
         raise error_kind(f"{what}: {_reason(error)}.", broker="rabbitmq", remedy=remedy) from error
 
 
-async def _ask(
-    work: Coroutine[Any, Any, Answer],
-    what: str,
-    remedy: str,
-    error_kind: type[BrokerError] = BrokerError,
-) -> Answer:
-    """Do the same for questions to RabbitMQ, which go on when nobody waits for the answer any more.
+async def _ask(work: Coroutine[Any, Any, Answer], what: str, remedy: str) -> Answer:
+    """Do the same for a question to RabbitMQ, which goes on when nobody waits for the answer any more.
 
     A question that is cancelled leaves aiormq and RabbitMQ with different ideas of which channels are open,
     and RabbitMQ then closes the whole connection ("expected 'channel.open'"; aiormq 7.2).
@@ -72,7 +67,7 @@ async def _ask(
     question = asyncio.create_task(work)
     _questions.add(question)
     question.add_done_callback(_answered)
-    async with _asking(what, remedy, error_kind):
+    async with _asking(what, remedy):
         return await asyncio.shield(question)
 
 
