@@ -16,6 +16,16 @@ __all__ = ["FIRST_LESSON", "lab_command", "lessons_folder", "main_lab", "write_s
 
 FIRST_LESSON = "00_start_here.ipynb"
 
+_RUN_KERNEL = "import sys; del sys.path[0]; from labkit.kernel import main; main()"
+KERNEL = {
+    # Without the first place in sys.path, which is the learner's folder: a file there hides no module that
+    # the kernel needs. IPython puts the folder back, further down.
+    "argv": [sys.executable, "-c", _RUN_KERNEL, "-f", "{connection_file}"],
+    "display_name": "Python 3 (ipykernel)",
+    "language": "python",
+    "metadata": {"debugger": True, "supported_encryption": "curve"},
+}
+
 # Nothing leaves the machine: no news, no check for updates.
 QUIET_SETTINGS = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -46,8 +56,10 @@ def lessons_folder() -> Path:
 
 
 def write_settings(folder: Path) -> Path:
-    """Write JupyterLab's settings overrides into ``folder`` and return it."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write into ``folder``, and return it: JupyterLab's settings overrides, and which kernel it runs."""
+    kernel = folder / "kernels" / "python3"
+    kernel.mkdir(parents=True, exist_ok=True)
+    (kernel / "kernel.json").write_text(json.dumps(KERNEL))
     (folder / "overrides.json").write_text(json.dumps(QUIET_SETTINGS))
     return folder
 
@@ -64,7 +76,8 @@ def lab_command(
         *(f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}"),
         *(f"--LabServerApp.app_settings_dir={settings}", f"--LabApp.default_url=/lab/tree/{FIRST_LESSON}"),
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-        "--KernelManager.transport_encryption=auto",  # so that kernels do not warn of eavesdroppers
+        "--KernelManager.transport_encryption=auto",  # or the kernel warns of eavesdroppers
+        f"--KernelSpecManager.kernel_dirs={settings / 'kernels'}",
         *([] if open_browser else ["--no-browser"]),
         *(["--allow-root"] if is_root else []),
     ]

@@ -3,9 +3,9 @@
 The kernel takes what a page sends in a thread of its own, with another event loop. A client made in a cell
 belongs to the kernel's main loop, so whatever a page asks for is handed to that loop.
 
-A page speaks with ``model.send`` and never by setting a synced trait. Of those, ipykernel 7.4 delivers one
-while an async cell waits, and then none until the kernel is restarted. This is also why the controls are
-plain HTML in the widget and no ipywidgets sliders.
+A page speaks with ``model.send`` and never by setting a synced trait. Of those, some kernels (ipykernel 7.4)
+deliver one while an async cell waits, and then none until they are restarted. This is also why the controls
+are plain HTML in the widget and no ipywidgets sliders.
 """
 
 from __future__ import annotations

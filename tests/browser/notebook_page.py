@@ -30,6 +30,12 @@ RUN_ALL = """async () => {
     await window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs');
     window.jupyterapp.commands.execute('notebook:run-all-cells');
 }"""
+RUN_FIRST = """async () => {
+    const notebook = window.jupyterapp.shell.currentWidget.content;
+    await window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs');
+    notebook.activeCellIndex = notebook.widgets.findIndex((cell) => cell.model.type === 'code');
+    window.jupyterapp.commands.execute('notebook:run-cell');
+}"""
 KERNEL_STATE = """() => {
     const context = window.jupyterapp.shell.currentWidget.sessionContext;
     const kernel = context.session?.kernel;
@@ -92,6 +98,10 @@ class NotebookPage:
     async def start_all(self) -> None:
         """Forget what is stored, run all cells, and do not wait for them."""
         await self.evaluate(RUN_ALL)
+
+    async def start_first(self) -> None:
+        """Forget what is stored, run the first code cell, and do not wait for it."""
+        await self.evaluate(RUN_FIRST)
 
     async def run_all(self, seconds: float = RUN_SECONDS) -> None:
         """Run all cells and wait until each has ended."""

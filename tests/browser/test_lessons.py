@@ -71,7 +71,7 @@ async def test_the_first_cell_shows_a_card_for_each_broker_with_its_address_and_
     open_notebook: OpenNotebook, lessons: Path
 ) -> None:
     notebook = await open_lesson(open_notebook, lessons, COURSE.lessons[0])
-    await notebook.start_all()
+    await notebook.start_first()
     cards = notebook.page.locator(".lk-cards .lk-card")
     await notebook.page.wait_for_function(
         "() => document.querySelectorAll('.lk-card[data-state=running]').length === 4"
@@ -83,7 +83,6 @@ async def test_the_first_cell_shows_a_card_for_each_broker_with_its_address_and_
         await notebook.use_theme(f"JupyterLab {theme.title()}")
         await notebook.bring_into_view(".lk-cards")
         await notebook.picture(f"cards-{theme}")
-    await notebook.wait_until_all_ran()
 
 
 async def test_a_lesson_stored_and_not_run_shows_its_pictures(

@@ -24,7 +24,7 @@ LAYERS = [
     {"brokers"},
     {"patterns"},
     {"widgets", "lessons", "wire"},
-    {"lab", "jupyter"},
+    {"lab", "jupyter", "kernel"},
     {"cli"},
 ]
 
