@@ -10,8 +10,19 @@
     │   ├── FolderUnusable    the data folder cannot be written, is full, or is in use
     │   └── NotRunning        an act on a broker in a state that does not allow it
     └── BrokerError           a conversation with a broker
-        ├── ConnectFailed     no connection, or the broker refused it
-        ├── PublishFailed     a message was not accepted
+        ├── ConnectFailed     no connection could be made
+        │   └── LoginRefused  the broker is there, and does not let us in
+        ├── ConnectionLost    the broker went away, or the connection to it broke
+        ├── NoAnswer          the broker did not answer in time
+        ├── NotFound          no such queue, stream, topic or group
+        ├── NotAllowed        this user may not do that
+        ├── Conflict          it exists already, made differently
+        ├── PublishFailed     a message was not confirmed
+        │   ├── PublishRefused   certainly not accepted
+        │   └── PublishInDoubt   nobody knows whether the broker has it
+        ├── NoReply           a request got no reply
+        │   └── NoResponders  the broker says that nobody is there to reply
+        ├── SettleFailed      an acknowledgement that the broker cannot take any more
         ├── PayloadError      a value that is no JSON, or bytes that do not decode
         ├── ChannelClosed     used after it was closed
         └── Unsupported       this broker has no such thing; says why
@@ -24,16 +35,27 @@ from __future__ import annotations
 __all__ = [
     "BrokerError",
     "ChannelClosed",
+    "Conflict",
     "ConnectFailed",
+    "ConnectionLost",
     "FolderUnusable",
     "InstallFailed",
     "LabError",
+    "LoginRefused",
+    "NoAnswer",
+    "NoReply",
+    "NoResponders",
+    "NotAllowed",
+    "NotFound",
     "NotRunning",
     "PayloadError",
     "PortTaken",
     "ProgramMissing",
     "PublishFailed",
+    "PublishInDoubt",
+    "PublishRefused",
     "ServerError",
+    "SettleFailed",
     "SetupError",
     "StartFailed",
     "Unsupported",
@@ -115,11 +137,55 @@ class BrokerError(LabError):
 
 
 class ConnectFailed(BrokerError):
-    """No connection could be made, or the broker refused it."""
+    """No connection could be made."""
+
+
+class LoginRefused(ConnectFailed):
+    """The broker answers, and does not let us in: a wrong user, password, virtual host or certificate."""
+
+
+class ConnectionLost(BrokerError):
+    """The broker went away, or the connection to it broke, while it was asked something."""
+
+
+class NoAnswer(BrokerError):
+    """The broker did not answer in time. It may do what it was asked all the same."""
+
+
+class NotFound(BrokerError):
+    """There is no such queue, stream, topic, consumer or group."""
+
+
+class NotAllowed(BrokerError):
+    """This user may not do that here."""
+
+
+class Conflict(BrokerError):
+    """Something of this name exists, and was made differently."""
 
 
 class PublishFailed(BrokerError):
-    """The broker did not accept a message, or nobody knows whether it did."""
+    """The broker did not confirm a message."""
+
+
+class PublishRefused(PublishFailed):
+    """The broker certainly does not have the message: it said so, or it was never sent."""
+
+
+class PublishInDoubt(PublishFailed):
+    """The message was sent and not confirmed: nobody knows whether the broker has it."""
+
+
+class NoReply(BrokerError):
+    """A request got no reply in time. Somebody may have worked on it all the same."""
+
+
+class NoResponders(NoReply):
+    """The broker says that nobody is there who could reply."""
+
+
+class SettleFailed(BrokerError):
+    """The broker cannot take this acknowledgement any more; where it redelivers, it will."""
 
 
 class PayloadError(BrokerError):

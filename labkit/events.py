@@ -16,11 +16,14 @@ class Kind(StrEnum):
 
     SENT = "sent"  # handed to the client library
     CONFIRMED = "confirmed"  # the broker said it has it (where a broker says so at all)
-    REFUSED = "refused"  # the send raised: not accepted, or nobody knows
+    REFUSED = "refused"  # certainly not accepted
+    IN_DOUBT = "in doubt"  # sent, and no answer came where one should: nobody knows
     UNHEARD = "unheard"  # the broker told us that nobody was listening
     DELIVERED = "delivered"  # reached a subscriber
     REDELIVERED = "redelivered"  # reached a subscriber again, and the broker says so
     SETTLED = "settled"  # the subscriber said it is done with it
+    DEAD_LETTERED = "dead-lettered"  # put aside: refused by a subscriber, or delivered too often
+    EXPIRED = "expired"  # put aside or dropped because it had become too old
 
 
 class Place(NamedTuple):

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from time import perf_counter
 
-from labkit.events import Event, Kind, Meter, Place
+from labkit.events import Event, Kind, Meter, Observer, Place
 from labkit.message import Message
 
-__all__ = ["Feed"]
+__all__ = ["Feed", "Several"]
 
 
 class _Counter:
@@ -65,3 +65,24 @@ class Feed:
             events.extend(Event(kind, place, at, message) for at, message in taken)
         events.sort(key=lambda event: event.at)
         return events
+
+
+class Several:
+    """Several observers as one, each told of everything: a feed to look at and a ledger to settle by."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+
+    def meter(self, kind: Kind, place: Place) -> Meter:
+        """Return a meter that calls each observer's own."""
+        meters = [observer.meter(kind, place) for observer in self._observers]
+        if len(meters) == 1:
+            return meters[0]
+        first, *others = meters
+
+        def tell_each(message: Message) -> None:
+            first(message)
+            for meter in others:
+                meter(message)
+
+        return tell_each

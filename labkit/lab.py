@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from labkit.brokers import BROKERS, new_client
 from labkit.errors import LabError, ProgramMissing
-from labkit.feed import Feed
+from labkit.feed import Feed, Several
+from labkit.ledger import Ledger
 from labkit.servers import Fleet, Server
 from labkit.session import in_notebook
 
@@ -36,8 +37,10 @@ class Lab:
     which brokers this machine lacks, and how to get them.
     """
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, ledger: Ledger | None = None) -> None:
         self.feed = Feed()
+        self._ledger = ledger
+        self._observer = Several(self.feed, *([] if ledger is None else [ledger]))
         self.missing: dict[str, ProgramMissing] = {}
         self._fleet = fleet
         self._clients: dict[str, Any] = {}
@@ -47,12 +50,18 @@ class Lab:
 
     @classmethod
     async def start(
-        cls, *brokers: str, name: str | None = None, keep: bool = False, standard_ports: bool = False
+        cls,
+        *brokers: str,
+        name: str | None = None,
+        keep: bool = False,
+        standard_ports: bool = False,
+        ledger: Ledger | bool = False,
     ) -> Lab:
         """Start brokers (all four if none is named) side by side, connect to each, and show their cards.
 
         The brokers end with this process, however it ends. ``keep`` leaves their data for the next lab of
         the same ``name``. ``standard_ports`` listens on 4222, 5672, 6379 and 9092 instead of free ports.
+        ``ledger`` keeps account of every message, in memory or in the ``Ledger`` given: ``lab.ledger``.
         A broker whose program is not on this machine is left out and named in ``lab.missing``.
         In a notebook, running the cell again ends the lab it started before.
 
@@ -60,16 +69,18 @@ class Lab:
         """
         if in_notebook():
             await _end_previous()
-        lab = cls(await Fleet.open(name=name, keep=keep, standard_ports=standard_ports))
+        fleet = await Fleet.open(name=name, keep=keep, standard_ports=standard_ports)
+        lab = cls(fleet, Ledger() if ledger is True else ledger or None)
         return await lab._begin(brokers or tuple(BROKERS))
 
     @classmethod
-    async def attach(cls, name: str = "lab") -> Lab:
+    async def attach(cls, name: str = "lab", *, ledger: Ledger | bool = False) -> Lab:
         """Connect to the brokers that ``labkit up`` started. They go on when this process ends."""
         if in_notebook():
             await _end_previous()
         fleet = await Fleet.attach(name)
-        return await cls(fleet)._begin(tuple(broker for broker in BROKERS if broker in fleet.servers))
+        lab = cls(fleet, Ledger() if ledger is True else ledger or None)
+        return await lab._begin(tuple(broker for broker in BROKERS if broker in fleet.servers))
 
     async def _begin(self, brokers: tuple[str, ...]) -> Lab:
         global _last_in_notebook
@@ -96,7 +107,7 @@ class Lab:
         except ProgramMissing as missing:
             self.missing[broker] = missing
             return
-        client = new_client(broker, server.url, self.feed)
+        client = new_client(broker, server.url, self._observer)
         await client.open()
         self._clients[broker] = client
 
@@ -113,6 +124,13 @@ class Lab:
     def _in_order(self, found: Mapping[str, Any]) -> dict[str, Any]:
         # Not in the order in which they became ready, which differs from run to run.
         return {broker: found[broker] for broker in self._asked_for if broker in found}
+
+    @property
+    def ledger(self) -> Ledger:
+        """The account of every message. Raises ``LabError`` unless the lab was started with one."""
+        if self._ledger is None:
+            raise LabError("This lab keeps no ledger.", remedy="Lab.start(..., ledger=True)")
+        return self._ledger
 
     @property
     def nats(self) -> NatsClient:

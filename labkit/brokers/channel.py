@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from labkit.brokers.client import BrokerClient
-from labkit.errors import BrokerError
+from labkit.errors import PublishRefused
 from labkit.events import Kind, Meter
 from labkit.message import Message
 
@@ -21,6 +21,7 @@ class PublishMeters(NamedTuple):
     sent: Meter
     confirmed: Meter
     refused: Meter
+    in_doubt: Meter
     unheard: Meter
 
 
@@ -49,18 +50,21 @@ class Channel:
             return self._meters.setdefault(publisher, self._bind(publisher))
 
     def _bind(self, publisher: str) -> PublishMeters | None:
-        kinds = (Kind.SENT, Kind.CONFIRMED, Kind.REFUSED, Kind.UNHEARD)
+        kinds = (Kind.SENT, Kind.CONFIRMED, Kind.REFUSED, Kind.IN_DOUBT, Kind.UNHEARD)
         meters = [self.client.meter(kind, self.name, publisher) for kind in kinds]
         bound = [meter for meter in meters if meter is not None]
         return PublishMeters(*bound) if bound else None
 
     async def _observed(self, answer: Awaitable[Answer], message: Message, meters: PublishMeters) -> Answer:
-        """Count the message as sent, then as confirmed or refused, whatever the broker answers."""
+        """Count the message as sent, then as confirmed, refused or in doubt, whatever the broker answers."""
         meters.sent(message)
         try:
             result = await answer
-        except BrokerError:
+        except PublishRefused:
             meters.refused(message)
+            raise
+        except BaseException:  # no answer, or nobody waits for it any more
+            meters.in_doubt(message)
             raise
         meters.confirmed(message)
         return result

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from labkit.message import Message
 
-__all__ = ["Delivery"]
+__all__ = ["Delivery", "OpenDelivery"]
 
 
 class Delivery:
@@ -46,3 +48,35 @@ class Delivery:
     def __repr__(self) -> str:
         again = ", redelivered" if self.redelivered else ""
         return f"<Delivery {self.message.channel}: {self.data[:60]!r}{again}>"
+
+
+class OpenDelivery(Delivery, ABC):
+    """A delivery that the broker waits to hear about: done, or not.
+
+    ``async with delivery:`` acknowledges it at the end, and gives it back if the work raised. How a broker
+    calls these, and what else it has (nack, reject, term), stands in its own class.
+    """
+
+    __slots__ = ("is_settled",)
+
+    def __init__(self, native: Any, read: Callable[[Any], Message], redelivered: bool | None = None) -> None:
+        super().__init__(native, read, redelivered)
+        self.is_settled = False
+
+    @abstractmethod
+    async def ack(self) -> None:
+        """Tell the broker that this message is done with. Raises ``SettleFailed`` if it can hear no more."""
+
+    @abstractmethod
+    async def give_back(self) -> None:
+        """Tell the broker that the work on it failed, as an error inside ``async with delivery:`` does."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.is_settled:
+            return
+        await (self.ack() if error is None else self.give_back())

@@ -17,7 +17,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-
 from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code  # type: ignore[import-untyped]
 
 from labkit.brokers.client import CALL_SECONDS, CONNECT_SECONDS, BrokerClient, keep_log_quiet
-from labkit.brokers.kafka.channels import Topic, asking, stop_consumer
+from labkit.brokers.kafka.channels.topic import Topic, stop_consumer
+from labkit.brokers.kafka.errors import asking
 from labkit.errors import BrokerError, ConnectFailed
 from labkit.events import Observer
 

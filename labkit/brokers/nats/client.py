@@ -16,7 +16,7 @@ import nats.errors
 from nats.aio.client import Client as NativeClient
 
 from labkit.brokers.client import CONNECT_SECONDS, BrokerClient
-from labkit.brokers.nats.channels import Subject
+from labkit.brokers.nats.channels.subject import Subject
 from labkit.errors import ConnectFailed
 
 __all__ = ["NatsClient"]

@@ -22,7 +22,8 @@ from aio_pika.connection import make_url
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
 from labkit.brokers.client import CONNECT_SECONDS, BrokerClient, keep_log_quiet
-from labkit.brokers.rabbitmq.channels import Binding, Exchange, ExchangeKind, Queue, QueueKind
+from labkit.brokers.rabbitmq.channels.exchange import Exchange, ExchangeKind
+from labkit.brokers.rabbitmq.channels.queue import Binding, Queue, QueueKind
 from labkit.errors import ConnectFailed
 from labkit.events import Observer
 

@@ -16,7 +16,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from labkit.brokers.client import CALL_SECONDS, CONNECT_SECONDS, BrokerClient
-from labkit.brokers.redis.channels import PubSubChannel, PubSubPattern
+from labkit.brokers.redis.channels.pubsub import PubSubChannel, PubSubPattern
 from labkit.errors import ConnectFailed
 
 __all__ = ["RedisClient"]

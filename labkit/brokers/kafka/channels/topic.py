@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-untyped]
@@ -15,6 +15,7 @@ from aiokafka.structs import ConsumerRecord, RecordMetadata  # type: ignore[impo
 from labkit.brokers.channel import Channel
 from labkit.brokers.client import CALL_SECONDS, was_cancelled
 from labkit.brokers.delivery import Delivery
+from labkit.brokers.kafka.errors import asking
 from labkit.brokers.subscription import Subscription
 from labkit.errors import BrokerError, PublishFailed
 from labkit.message import Message, encode
@@ -22,26 +23,12 @@ from labkit.message import Message, encode
 if TYPE_CHECKING:
     from labkit.brokers.kafka.client import KafkaClient
 
-__all__ = ["Start", "Topic", "TopicSubscription", "asking", "stop_consumer"]
+__all__ = ["Start", "Topic", "TopicSubscription", "stop_consumer"]
 
 Start = Literal["earliest", "latest"]
 
-ANSWER_SECONDS = CALL_SECONDS + 1.0
-"""The longest a call may take: aiokafka's own limits end first, and say more."""
-
 COMMIT_SECONDS = 1.0
 """How often a subscriber stores its place while messages flow."""
-
-
-@asynccontextmanager
-async def asking(what: str, remedy: str, error_kind: type[BrokerError] = BrokerError) -> AsyncIterator[None]:
-    """Give the calls inside 6 seconds, and turn aiokafka's errors into ours."""
-    try:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            yield
-    except (KafkaError, OSError) as error:
-        reason = f"no answer within {ANSWER_SECONDS:g} s" if isinstance(error, TimeoutError) else repr(error)
-        raise error_kind(f"{what}: {reason}.", broker="kafka", remedy=remedy) from error
 
 
 class Topic(Channel):

@@ -1,170 +1,29 @@
-"""RabbitMQ's exchanges, which route, and queues, which keep."""
+"""RabbitMQ's queues, which keep messages until a subscriber has acknowledged them."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal
 
-import aio_pika
-from aio_pika.abc import (
-    AbstractIncomingMessage,
-    AbstractRobustChannel,
-    AbstractRobustExchange,
-    AbstractRobustQueue,
-    DeliveryMode,
-)
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelInvalidStateError
-from aiormq.abc import DeliveredMessage
+from aio_pika.abc import AbstractIncomingMessage, AbstractRobustChannel, AbstractRobustQueue
 
 from labkit.brokers.channel import Channel
-from labkit.brokers.client import CALL_SECONDS, was_cancelled
 from labkit.brokers.delivery import Delivery
+from labkit.brokers.rabbitmq.channels.exchange import Exchange
+from labkit.brokers.rabbitmq.errors import ask, asking
 from labkit.brokers.subscription import InboxSubscription
-from labkit.errors import BrokerError, PublishFailed
-from labkit.message import Message, encode
+from labkit.errors import BrokerError
+from labkit.message import Message
 
 if TYPE_CHECKING:
     from labkit.brokers.rabbitmq.client import RabbitmqClient
 
-__all__ = [
-    "Binding",
-    "Exchange",
-    "ExchangeKind",
-    "Queue",
-    "QueueDelivery",
-    "QueueKind",
-    "QueueSubscription",
-]
+__all__ = ["Binding", "BindingKey", "Queue", "QueueDelivery", "QueueKind", "QueueSubscription"]
 
-ExchangeKind = Literal["direct", "topic", "fanout", "headers"]
 QueueKind = Literal["classic", "quorum"]
 BindingKey = str | Mapping[str, str]
-Binding = tuple["Exchange", BindingKey]
-Answer = TypeVar("Answer")
-
-
-@asynccontextmanager
-async def _asking(what: str, remedy: str, error_kind: type[BrokerError] = BrokerError) -> AsyncIterator[None]:
-    """Give the calls inside 5 seconds, and turn aio-pika's errors into ours."""
-    try:
-        async with asyncio.timeout(CALL_SECONDS):
-            yield
-    except (*CONNECTION_EXCEPTIONS, asyncio.CancelledError) as error:
-        if isinstance(error, asyncio.CancelledError) and was_cancelled():
-            raise
-        # A connection that broke cancels whoever waits in aiormq.
-        raise error_kind(f"{what}: {_reason(error)}.", broker="rabbitmq", remedy=remedy) from error
-
-
-async def _ask(work: Coroutine[Any, Any, Answer], what: str, remedy: str) -> Answer:
-    """Do the same for a question to RabbitMQ, which goes on when nobody waits for the answer any more.
-
-    A question that is cancelled leaves aiormq and RabbitMQ with different ideas of which channels are open,
-    and RabbitMQ then closes the whole connection ("expected 'channel.open'"; aiormq 7.2).
-    """
-    question = asyncio.create_task(work)
-    _questions.add(question)
-    question.add_done_callback(_answered)
-    async with _asking(what, remedy):
-        return await asyncio.shield(question)
-
-
-_questions: set[asyncio.Task[Any]] = set()
-
-
-def _answered(question: asyncio.Task[Any]) -> None:
-    _questions.discard(question)
-    if not question.cancelled():
-        question.exception()  # whoever still waits gets it; if nobody does, it is no news
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return f"no answer within {CALL_SECONDS:g} s"
-    if isinstance(error, ChannelInvalidStateError | ConnectionError | asyncio.CancelledError):
-        return "the connection is lost; the client is connecting again"
-    return str(error) or type(error).__name__
-
-
-class Exchange(Channel):
-    """A durable RabbitMQ exchange: it keeps nothing; each queue whose binding fits gets a copy."""
-
-    kind = "exchange"
-    client: RabbitmqClient
-    _channel: AbstractRobustChannel
-    _native: AbstractRobustExchange
-
-    def __init__(self, client: RabbitmqClient, name: str, kind: ExchangeKind) -> None:
-        super().__init__(client, name)
-        self.exchange_kind = kind
-
-    async def declare(self) -> None:
-        """Make the exchange, or find it as it is."""
-        what = f"RabbitMQ did not declare the {self.exchange_kind} exchange {self.name!r}"
-        await _ask(self._declare(), what, "choose another name if it exists as another kind")
-
-    async def _declare(self) -> None:
-        self._channel = await self.client.robust_channel()
-        native = await self._channel.declare_exchange(self.name, self.exchange_kind, durable=True)
-        assert isinstance(native, AbstractRobustExchange)
-        self._native = native
-
-    async def ready(self) -> None:
-        """Wait until the connection is back, with every queue and binding, and publish works again."""
-        await self.client.restored()
-
-    async def publish(
-        self,
-        value: object,
-        routing_key: str = "",
-        *,
-        headers: Mapping[str, str] | None = None,
-        mandatory: bool = False,
-        persistent: bool = True,
-        publisher: str = "shop",
-    ) -> bool | None:
-        """Send one message and wait for RabbitMQ's confirm.
-
-        With ``mandatory`` the broker sends back what no queue wanted: returns whether one did, and
-        counts the message as unheard if not. Without, it confirms and drops such a message: returns None.
-        Raises ``PublishFailed`` at once while the connection is lost. It also does so if the connection
-        breaks or no confirm comes within 5 seconds; then nobody knows whether the broker has the message.
-        """
-        message = Message(encode(value), routing_key, headers=headers)
-        meters = self.meters(publisher)
-        send = self._send(message, mandatory, persistent)
-        returned = await send if meters is None else await self._observed(send, message, meters)
-        if returned and meters is not None:
-            meters.unheard(message)
-        return not returned if mandatory else None
-
-    async def _send(self, message: Message, mandatory: bool, persistent: bool) -> bool:
-        """Publish, and return whether the broker sent the message back."""
-        native = aio_pika.Message(
-            message.data,
-            headers=dict(message.headers or {}),
-            delivery_mode=DeliveryMode.PERSISTENT if persistent else DeliveryMode.NOT_PERSISTENT,
-        )
-        what = f"RabbitMQ did not confirm {len(message.data)} bytes for {self.name} {message.channel!r}"
-        async with _asking(what, "check that the broker runs, then publish again", PublishFailed):
-            if not self.client.is_restored:
-                raise ConnectionError
-            answer = await self._native.publish(native, message.channel, mandatory=mandatory)
-        return isinstance(answer, DeliveredMessage)
-
-    async def delete(self) -> None:
-        """Remove the exchange and its bindings from the broker."""
-        self.client.forget(self)
-        await _ask(self._delete(), f"RabbitMQ did not delete the exchange {self.name!r}", "try again")
-
-    async def _delete(self) -> None:
-        await self._channel.exchange_delete(self.name)
-        await self._channel.close()
-
-    def _facts(self) -> dict[str, Any]:
-        return {"kind": self.exchange_kind}
+Binding = tuple[Exchange, BindingKey]
 
 
 class Queue(Channel):
@@ -197,7 +56,7 @@ class Queue(Channel):
     async def declare(self) -> None:
         """Make the queue, or find it as it is."""
         what = f"RabbitMQ did not declare the {self.queue_kind} queue {self.name!r}"
-        await _ask(self._declare(), what, "choose another name if it exists with other settings")
+        await ask(self._declare(), what, "choose another name if it exists with other settings")
 
     async def _declare(self) -> None:
         self._channel = await self.client.robust_channel()
@@ -215,7 +74,7 @@ class Queue(Channel):
         arguments: dict[str, Any] | None = None if isinstance(key, str) else dict(key)
         label = key if isinstance(key, str) else ", ".join(f"{name}={value}" for name, value in key.items())
         what = f"RabbitMQ did not bind {self.name!r} to {exchange.name!r}"
-        await _ask(self._bind_native(exchange.name, routing_key, arguments), what, "check the key")
+        await ask(self._bind_native(exchange.name, routing_key, arguments), what, "check the key")
         if label not in self.bindings:
             self.bindings.append(label)
 
@@ -226,7 +85,7 @@ class Queue(Channel):
     async def depth(self) -> int:
         """Return how many messages are ready: waiting for a subscriber, not counting those handed out."""
         what = f"RabbitMQ did not tell the depth of {self.name!r}"
-        return await _ask(self._count(), what, "check that it still exists")
+        return await ask(self._count(), what, "check that it still exists")
 
     async def _count(self) -> int:
         channel = await self.client.plain_channel()
@@ -239,7 +98,7 @@ class Queue(Channel):
     async def delete(self) -> None:
         """Remove the queue from the broker, with every message in it."""
         self.client.forget(self)
-        await _ask(self._delete(), f"RabbitMQ did not delete the queue {self.name!r}", "try again")
+        await ask(self._delete(), f"RabbitMQ did not delete the queue {self.name!r}", "try again")
 
     async def _delete(self) -> None:
         await self._channel.queue_delete(self.name)
@@ -279,7 +138,7 @@ class QueueDelivery(Delivery):
         """
         if self.is_settled:
             return
-        async with _asking("RabbitMQ cannot take this acknowledgement", "wait; it will be delivered again"):
+        async with asking("RabbitMQ cannot take this acknowledgement", "wait; it will be delivered again"):
             await self.native.ack()
         self.is_settled = True
         self._subscription.count_settled(self)
@@ -301,7 +160,7 @@ class QueueSubscription(InboxSubscription[QueueDelivery]):
         what = f"RabbitMQ did not register {self.name} on the queue {self.channel.name!r}"
         self._is_wanted = True
         try:
-            await _ask(self._register(), what, "check that the queue still exists and the broker runs")
+            await ask(self._register(), what, "check that the queue still exists and the broker runs")
         except BaseException:
             self._is_wanted = False
             raise
@@ -324,7 +183,7 @@ class QueueSubscription(InboxSubscription[QueueDelivery]):
 
     async def _unsubscribe(self) -> None:
         with suppress(BrokerError):  # a connection that is gone took the subscription with it
-            await _ask(self._leave(), f"RabbitMQ did not unsubscribe {self.name}", "")
+            await ask(self._leave(), f"RabbitMQ did not unsubscribe {self.name}", "")
 
     async def _leave(self) -> None:
         if self.channel.client.native.connected.is_set():

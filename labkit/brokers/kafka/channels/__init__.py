@@ -1,0 +1,1 @@
+"""Kafka's own kinds of channel, one a file."""

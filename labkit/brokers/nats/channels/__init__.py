@@ -1,0 +1,1 @@
+"""NATS's own kinds of channel, one a file."""

@@ -1,0 +1,1 @@
+"""RabbitMQ's own kinds of channel, one a file."""

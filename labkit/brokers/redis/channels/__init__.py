@@ -1,0 +1,1 @@
+"""Redis's own kinds of channel, one a file."""

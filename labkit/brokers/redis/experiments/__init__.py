@@ -1,0 +1,11 @@
+"""What each of the broker's kinds of channel promises, with the experiments that show it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from labkit.brokers.experiment import Experiments
+
+__all__ = ["EXPERIMENTS"]
+
+EXPERIMENTS: tuple[Experiments[Any], ...] = ()
