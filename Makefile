@@ -7,7 +7,7 @@ PY_FILES := labkit tests scripts bench notebooks
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test check format bench-ledger bench-start lessons pictures lock clean
+.PHONY: help lab test check format bench-ledger bench-start guarantees lessons pictures lock clean
 
 help: ## list what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
@@ -39,6 +39,10 @@ bench-start: ## each broker's time to ready, beside the bare program's
 bench-ledger: ## what the account of ten million messages costs, in bytes and in time
 	@$(SETUP)
 	@exec $(BIN)/python bench/ledger.py
+
+guarantees: ## write what channels promise into README.md and docs, from the claims that are tested
+	@$(SETUP)
+	@exec $(BIN)/python scripts/guarantees.py
 
 lessons: ## derive the learner's notebooks from their solutions
 	@$(SETUP) --test
