@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from labkit.brokers import BROKERS, new_client
+from labkit.brokers import BROKERS, experiments, new_client
 from labkit.errors import LabError, ProgramMissing
 from labkit.feed import Feed, Several
 from labkit.ledger import Ledger
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from labkit.brokers.nats.client import NatsClient
     from labkit.brokers.rabbitmq.client import RabbitmqClient
     from labkit.brokers.redis.client import RedisClient
-    from labkit.widgets import BrokerCards, Lane, MessageFlow
+    from labkit.widgets import BrokerCards, GuaranteesTable, Lane, MessageFlow
 
 __all__ = ["Lab"]
 
@@ -45,6 +45,7 @@ class Lab:
         self._fleet = fleet
         self._clients: dict[str, Any] = {}
         self._closing: list[Callable[[], Any]] = []
+        self._ending: list[Callable[[], Any]] = []
         self._asked_for: tuple[str, ...] = ()
         self._is_open = True
 
@@ -211,11 +212,28 @@ class Lab:
         self._closing.append(cards.stop)
         return cards
 
+    def guarantees(self, *brokers: str) -> GuaranteesTable:
+        """Return what each kind of channel of these brokers, or of all of the lab, promises, to be tried.
+
+        Its experiments use connections of their own, and are not in the feed or the ledger. Some kill the
+        broker for real.
+        """
+        from labkit.widgets import GuaranteesTable
+
+        for broker in set(brokers) - set(self.missing):
+            self._server(broker)
+        kinds = [kind for broker in brokers or self._asked_for for kind in experiments(broker)]
+        table = GuaranteesTable(kinds, self.servers, self.missing)
+        self._ending.append(table.stop)
+        return table
+
     async def stop(self) -> None:
         """Close every client and end every broker this lab started. Safe to call twice."""
         if not self._is_open:
             return
         self._is_open = False
+        for end in self._ending:  # first, so that nobody kills or restarts a broker meanwhile
+            end()
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await asyncio.gather(*(client.close() for client in self._clients.values()))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -17,6 +19,7 @@ __all__ = ["Bench", "Experiments", "Seen"]
 
 AnyClient = TypeVar("AnyClient", bound=BrokerClient)
 _numbers = itertools.count(1)
+KILLS_BROKER = re.compile(r"\bbench\.crash\(|\bserver\.kill\(")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,15 @@ class Experiments(Generic[AnyClient]):
         """What this kind promises, in the order of the questions."""
         claims: Mapping[Aspect, Claim] = {one: self._claims[one] for one in Aspect if one in self._claims}
         return Guarantees(self.broker, self.channel, self._since, self._shown_on, claims)
+
+    def source(self, aspect: Aspect) -> str:
+        """Return the source of the experiment on this, without its claim above it."""
+        whole = inspect.getsource(self._experiments[aspect]).rstrip()
+        return whole[max(whole.find("async def"), 0) :]
+
+    def kills_broker(self, aspect: Aspect) -> bool:
+        """Return whether the experiment on this kills its broker, and starts it again."""
+        return KILLS_BROKER.search(self.source(aspect)) is not None
 
     async def run(self, aspect: Aspect, server: Server, observer: Observer | None = None) -> Seen:
         """Try it on this broker, and return what was seen. Some experiments kill and restart the broker."""

@@ -24,7 +24,9 @@ async def read_the_answers(bench: NatsBench) -> Seen:
     stream = await bench.client.stream(bench.name("ORDERS"))
     numbers = [(await stream.publish(order)).sequence for order in ("first", "second", "third")]
     stored = await stream.depth()
-    return Seen(yes_if(numbers == [1, 2, 3] and stored == 3), f"answers {numbers}, and {stored} messages stored")
+    return Seen(
+        yes_if(numbers == [1, 2, 3] and stored == 3), f"answers {numbers}, and {stored} messages stored"
+    )
 
 
 @EXPERIMENTS.claim(Aspect.ACKNOWLEDGEMENT, Answer.YES, "each by itself: ack, nak, term, in progress")

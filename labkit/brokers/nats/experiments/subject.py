@@ -30,7 +30,9 @@ async def publish_to_a_dead_broker(bench: NatsBench) -> Seen:
     except Exception:
         returned = False
     await bench.server.restart()
-    return Seen(yes_if(not returned), f"publish {'returned' if returned else 'failed'} with the broker killed")
+    return Seen(
+        yes_if(not returned), f"publish {'returned' if returned else 'failed'} with the broker killed"
+    )
 
 
 @EXPERIMENTS.claim(Aspect.ACKNOWLEDGEMENT, Answer.NO, "a message is done with once it was sent on")
@@ -135,7 +137,9 @@ async def do_not_read(bench: NatsBench) -> Seen:
         await bench.client.flush()
         kept = 1000 - billing.dropped
         await take(billing, kept)
-    return Seen(yes_if(billing.dropped == 0), f"with room for 100, {kept} of 1000 arrived, the rest was dropped")
+    return Seen(
+        yes_if(billing.dropped == 0), f"with room for 100, {kept} of 1000 arrived, the rest was dropped"
+    )
 
 
 @EXPERIMENTS.claim(Aspect.DEAD_LETTER, Answer.NO, "a message nobody can work on is gone")
