@@ -27,7 +27,7 @@ from labkit.brokers.nats.denials import Denials, publishing
 from labkit.brokers.nats.errors import NATIVE, asking, connect_error, reason, translate
 from labkit.brokers.nats.listening import NatsSubscription
 from labkit.brokers.nats.status import OnStatus, Status, StatusEvent
-from labkit.errors import BrokerError, ConnectionLost
+from labkit.errors import BrokerError, ConnectionLost, NoAnswer
 from labkit.events import Observer
 
 __all__ = ["NatsClient"]
@@ -40,6 +40,7 @@ PING_SECONDS = 10.0
 
 DRAIN_SECONDS = 5.0
 GOODBYE_SECONDS = 1.0
+RESTORED_SECONDS = 20.0
 EVENTS_KEPT = 1000
 SUBJECTS_KEPT = 10_000
 
@@ -79,6 +80,7 @@ class NatsClient(BrokerClient):
         self.is_secured = False
         """Whether this server knows users, who may not do everything."""
         self._allowed: set[str] = set()
+        self.denials.listeners.add(lambda act, denied: self._allowed.discard(act))
         self._on_status = on_status
         self._options = {"reconnect_time_wait": reconnect_wait, "ping_interval": ping_interval, **options}
         if tls is not None:
@@ -148,11 +150,34 @@ class NatsClient(BrokerClient):
             raise denied
 
     async def reach(self) -> None:
-        """Wait for the server's answer to a ping; raises nats-py's errors."""
+        """Wait until the server has read all that was sent; raises nats-py's errors."""
+        async with asyncio.timeout(CALL_SECONDS):
+            # nats-py's ``flush`` alone sends its ping ahead of what it still holds (2.16).
+            await self.native._flush_pending(force_flush=True)
         await self.native.flush(cast(int, CALL_SECONDS))  # annotated int, takes a float
         if not self.native.is_connected:
             # nats-py waits for no PONG while it is between two connections.
             raise nats.errors.ConnectionReconnectingError
+
+    async def restored(self) -> None:
+        """Wait until the server answers, over a lost connection too; everybody is then subscribed again.
+
+        Raises ``NoAnswer`` if that takes longer than 20 seconds.
+        """
+        try:
+            async with asyncio.timeout(RESTORED_SECONDS):
+                while not await self._answers():  # noqa: ASYNC110  # nats-py does not say when it is ready
+                    await asyncio.sleep(0.01)
+        except TimeoutError as error:
+            raise translate(error, "NATS did not come back", "check that the broker runs") from error
+
+    async def _answers(self) -> bool:
+        try:
+            async with asking("NATS did not answer a ping", "", self.denials):
+                await self.reach()
+        except (ConnectionLost, NoAnswer):
+            return False
+        return True
 
     async def check_allowed(self, subject: str) -> None:
         """Raise ``NotAllowed`` if the server refused a publish to this subject of which nobody was told yet.
@@ -201,14 +226,15 @@ class NatsClient(BrokerClient):
                     **self._options,
                 )
         except NATIVE as error:
-            await native.close()
+            with suppress(AssertionError):  # of an address it could not even read
+                await native.close()
             raise connect_error(error, self.url) from error
         finally:
             self._is_connecting = False
         self._native = native
         self._jetstream = native.jetstream(timeout=CALL_SECONDS)
         self.is_secured = bool(native._server_info.get("auth_required"))
-        await self._note(Status.CONNECTED, f"to NATS {native.connected_server_version}")
+        await self._note(Status.CONNECTED, f"to NATS {native._server_info.get('version')}")
 
     async def _disconnect(self) -> None:
         native, self._native = self.native, None
@@ -250,6 +276,7 @@ class NatsClient(BrokerClient):
             await self._note(Status.SLOW_CONSUMER, words)
 
     async def _on_disconnected(self) -> None:
+        self.denials.lose_connection()
         if self._native is not None and not self._native.is_closed:
             await self._note(Status.DISCONNECTED, "the connection broke; connecting again until it is back")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from labkit.brokers.delivery import OpenDelivery
 from labkit.brokers.experiment import Bench, Experiments, Seen
 from labkit.brokers.nats.client import NatsClient
-from labkit.brokers.nats.experiments.parts import FENCE, crash, take, until_fence
+from labkit.brokers.nats.experiments.parts import FENCE, crash, take, until_fence, until_some_fence
 from labkit.guarantees import Answer, Aspect
 
 __all__ = ["EXPERIMENTS"]
@@ -30,7 +30,9 @@ async def publish_to_a_dead_broker(bench: NatsBench) -> Seen:
     except Exception:
         returned = False
     await bench.server.restart()
-    return Seen(yes_if(not returned), f"publish {'returned' if returned else 'failed'} with the broker killed")
+    return Seen(
+        yes_if(not returned), f"publish {'returned' if returned else 'failed'} with the broker killed"
+    )
 
 
 @EXPERIMENTS.claim(Aspect.ACKNOWLEDGEMENT, Answer.NO, "a message is done with once it was sent on")
@@ -91,18 +93,8 @@ async def die_with_a_message(bench: NatsBench) -> Seen:
     await take(dying, 1)
     async with subject.subscribe("worker-2", queue_group="workers") as heir:
         await crash(mortal)
-        await gone(bench.client, subject.name)
-        await subject.publish(FENCE)
-        again = len(await until_fence(heir))
+        again = len(await until_some_fence(subject, heir))
     return Seen(yes_if(again > 0), f"of 1 message that its subscriber died with, {again} came again")
-
-
-async def gone(client: NatsClient, subject: str) -> None:
-    """Wait until the server has one subscriber of this subject left: ask until each of ten is answered."""
-    answers = client.subject(f"{subject}.answers")
-    async with answers.subscribe("counting") as counting:
-        await answers.publish(FENCE)
-        await until_fence(counting)
 
 
 @EXPERIMENTS.claim(Aspect.DUPLICATES, Answer.NO, "at most once: sent on once, or never")
@@ -113,17 +105,11 @@ async def crash_under_way(bench: NatsBench) -> Seen:
             await subject.publish(number)
         await bench.client.flush()
         await bench.crash()
-        await reconnected(bench.client)
+        await bench.client.restored()
         await subject.publish(FENCE)
         numbers = [delivery.value for delivery in await until_fence(billing)]
     twice = len(numbers) - len(set(numbers))
     return Seen(yes_if(twice > 0), f"{twice} of 100 messages arrived twice, over a crash of the broker")
-
-
-async def reconnected(client: NatsClient) -> None:
-    """Wait until the client has its connection back, with its subscriptions."""
-    async with client.subject("lab.reconnected").subscribe("anybody"):
-        pass
 
 
 @EXPERIMENTS.claim(Aspect.BACKPRESSURE, Answer.NO, "what a slow subscriber has no room for is dropped")
@@ -135,7 +121,9 @@ async def do_not_read(bench: NatsBench) -> Seen:
         await bench.client.flush()
         kept = 1000 - billing.dropped
         await take(billing, kept)
-    return Seen(yes_if(billing.dropped == 0), f"with room for 100, {kept} of 1000 arrived, the rest was dropped")
+    return Seen(
+        yes_if(billing.dropped == 0), f"with room for 100, {kept} of 1000 arrived, the rest was dropped"
+    )
 
 
 @EXPERIMENTS.claim(Aspect.DEAD_LETTER, Answer.NO, "a message nobody can work on is gone")
