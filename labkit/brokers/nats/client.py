@@ -14,7 +14,7 @@ import ssl
 import time
 from collections import deque
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
 import nats.errors
 from nats.aio.client import Client as NativeClient
@@ -81,6 +81,7 @@ class NatsClient(BrokerClient):
         """Whether this server knows users, who may not do everything."""
         self._allowed: set[str] = set()
         self.denials.listeners.add(lambda act, denied: self._allowed.discard(act))
+        self._pongs: set[asyncio.Future[bool]] = set()
         self._on_status = on_status
         self._options = {"reconnect_time_wait": reconnect_wait, "ping_interval": ping_interval, **options}
         if tls is not None:
@@ -149,15 +150,24 @@ class NatsClient(BrokerClient):
         if denied is not None:
             raise denied
 
-    async def reach(self) -> None:
-        """Wait until the server has read all that was sent; raises nats-py's errors."""
-        async with asyncio.timeout(CALL_SECONDS):
-            # nats-py's ``flush`` alone sends its ping ahead of what it still holds (2.16).
-            await self.native._flush_pending(force_flush=True)
-        await self.native.flush(cast(int, CALL_SECONDS))  # annotated int, takes a float
-        if not self.native.is_connected:
-            # nats-py waits for no PONG while it is between two connections.
-            raise nats.errors.ConnectionReconnectingError
+    async def reach(self, seconds: float = CALL_SECONDS) -> None:
+        """Wait until the server has read all that was sent; raises nats-py's errors.
+
+        Not nats-py's ``flush``. That sends its ping ahead of what nats-py still holds, so the answer proves
+        nothing; and once it was given up, the answer that comes late ends nats-py's reading (2.16).
+        """
+        native = self.native
+        pong = asyncio.get_running_loop().create_future()
+        async with asyncio.timeout(seconds):
+            await native._flush_pending(force_flush=True)
+            if not native.is_connected:
+                raise nats.errors.ConnectionReconnectingError
+            self._pongs.add(pong)
+            try:
+                await native._send_ping(pong)
+                await asyncio.shield(pong)
+            finally:
+                self._pongs.discard(pong)
 
     async def restored(self) -> None:
         """Wait until the server answers, over a lost connection too; everybody is then subscribed again.
@@ -237,13 +247,10 @@ class NatsClient(BrokerClient):
         await self._note(Status.CONNECTED, f"to NATS {native._server_info.get('version')}")
 
     async def _disconnect(self) -> None:
+        with suppress(OSError, nats.errors.Error):  # the broker is gone; so is what it had not read
+            await self.reach(GOODBYE_SECONDS)
         native, self._native = self.native, None
         self._jetstream = None
-        try:
-            if native.is_connected:
-                await native.flush(cast(int, GOODBYE_SECONDS))  # annotated int, takes a float
-        except (OSError, nats.errors.Error):
-            pass  # the broker is gone; so is what it had not read
         with suppress(OSError):  # the connection broke while it was being closed
             await native.close()
         if self.events[-1].kind is not Status.CLOSED:
@@ -277,6 +284,9 @@ class NatsClient(BrokerClient):
 
     async def _on_disconnected(self) -> None:
         self.denials.lose_connection()
+        for pong in self._pongs:
+            if not pong.done():
+                pong.set_exception(nats.errors.UnexpectedEOF())
         if self._native is not None and not self._native.is_closed:
             await self._note(Status.DISCONNECTED, "the connection broke; connecting again until it is back")
 

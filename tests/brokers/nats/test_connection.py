@@ -9,7 +9,7 @@ import pytest
 
 from labkit.brokers.nats.client import NatsClient
 from labkit.brokers.nats.status import Status, StatusEvent
-from labkit.errors import BrokerError, ChannelClosed, ConnectFailed, ConnectionLost, LoginRefused
+from labkit.errors import BrokerError, ChannelClosed, ConnectFailed, ConnectionLost, LoginRefused, NoAnswer
 from tests.support import until
 
 if TYPE_CHECKING:
@@ -149,6 +149,24 @@ async def test_a_closed_client_says_so_to_every_call(client: NatsClient, name: s
     ):
         with pytest.raises(ChannelClosed):
             await call()
+
+
+async def test_a_frozen_broker_leaves_the_connection_as_it_was(
+    client: NatsClient, server: Server, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A late answer to nats-py's own flush would end its reading (2.16)."""
+    monkeypatch.setattr("labkit.brokers.nats.errors.CALL_SECONDS", 0.1)
+    async with client.subject(name).subscribe("billing") as billing:
+        await server.pause()
+        try:
+            with pytest.raises(NoAnswer):
+                await client.flush()
+        finally:
+            await server.resume()
+        await client.restored()
+        await client.subject(name).publish(1)
+        assert (await anext(billing)).value == 1
+    assert kinds(client) == [Status.CONNECTED]
 
 
 async def test_a_call_that_the_broker_leaves_unanswered_ends_when_the_connection_breaks(
