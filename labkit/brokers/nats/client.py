@@ -25,7 +25,7 @@ from labkit.brokers.nats.channels.stream import Stream
 from labkit.brokers.nats.channels.subject import Subject
 from labkit.brokers.nats.denials import Denials, publishing
 from labkit.brokers.nats.errors import NATIVE, asking, connect_error, reason, translate
-from labkit.brokers.nats.listening import NatsSubscription
+from labkit.brokers.nats.listening import GOODBYE_SECONDS, NatsSubscription
 from labkit.brokers.nats.status import OnStatus, Status, StatusEvent
 from labkit.errors import BrokerError, ConnectionLost, NoAnswer
 from labkit.events import Observer
@@ -39,7 +39,6 @@ PING_SECONDS = 10.0
 """Pause between pings. A server that leaves two unanswered is given up, and the client connects again."""
 
 DRAIN_SECONDS = 5.0
-GOODBYE_SECONDS = 1.0
 RESTORED_SECONDS = 20.0
 EVENTS_KEPT = 1000
 SUBJECTS_KEPT = 10_000
@@ -214,7 +213,8 @@ class NatsClient(BrokerClient):
         Raises the first error a handler left behind.
         """
         if self._is_open:
-            await asyncio.gather(*(one.drain() for one in self._listeners()))
+            me = asyncio.current_task()  # a handler that closes its own client cannot wait for itself
+            await asyncio.gather(*(one.drain() for one in self._listeners() if one._worker is not me))
         await super().close()
 
     def _listeners(self) -> list[NatsSubscription[Any]]:
@@ -236,6 +236,7 @@ class NatsClient(BrokerClient):
                     **self._options,
                 )
         except NATIVE as error:
+            self._is_connecting = False
             with suppress(AssertionError):  # of an address it could not even read
                 await native.close()
             raise connect_error(error, self.url) from error
