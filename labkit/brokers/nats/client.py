@@ -14,7 +14,7 @@ import ssl
 import time
 from collections import deque
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
 import nats.errors
 from nats.aio.client import Client as NativeClient
@@ -25,9 +25,9 @@ from labkit.brokers.nats.channels.stream import Stream
 from labkit.brokers.nats.channels.subject import Subject
 from labkit.brokers.nats.denials import Denials, publishing
 from labkit.brokers.nats.errors import NATIVE, asking, connect_error, reason, translate
-from labkit.brokers.nats.listening import NatsSubscription
+from labkit.brokers.nats.listening import GOODBYE_SECONDS, NatsSubscription
 from labkit.brokers.nats.status import OnStatus, Status, StatusEvent
-from labkit.errors import BrokerError, ConnectionLost
+from labkit.errors import BrokerError, ConnectionLost, NoAnswer
 from labkit.events import Observer
 
 __all__ = ["NatsClient"]
@@ -39,7 +39,7 @@ PING_SECONDS = 10.0
 """Pause between pings. A server that leaves two unanswered is given up, and the client connects again."""
 
 DRAIN_SECONDS = 5.0
-GOODBYE_SECONDS = 1.0
+RESTORED_SECONDS = 20.0
 EVENTS_KEPT = 1000
 SUBJECTS_KEPT = 10_000
 
@@ -79,6 +79,8 @@ class NatsClient(BrokerClient):
         self.is_secured = False
         """Whether this server knows users, who may not do everything."""
         self._allowed: set[str] = set()
+        self.denials.listeners.add(lambda act, denied: self._allowed.discard(act))
+        self._pongs: set[asyncio.Future[bool]] = set()
         self._on_status = on_status
         self._options = {"reconnect_time_wait": reconnect_wait, "ping_interval": ping_interval, **options}
         if tls is not None:
@@ -147,12 +149,44 @@ class NatsClient(BrokerClient):
         if denied is not None:
             raise denied
 
-    async def reach(self) -> None:
-        """Wait for the server's answer to a ping; raises nats-py's errors."""
-        await self.native.flush(cast(int, CALL_SECONDS))  # annotated int, takes a float
-        if not self.native.is_connected:
-            # nats-py waits for no PONG while it is between two connections.
-            raise nats.errors.ConnectionReconnectingError
+    async def reach(self, seconds: float = CALL_SECONDS) -> None:
+        """Wait until the server has read all that was sent; raises nats-py's errors.
+
+        Not nats-py's ``flush``. That sends its ping ahead of what nats-py still holds, so the answer proves
+        nothing; and once it was given up, the answer that comes late ends nats-py's reading (2.16).
+        """
+        native = self.native
+        pong = asyncio.get_running_loop().create_future()
+        async with asyncio.timeout(seconds):
+            await native._flush_pending(force_flush=True)
+            if not native.is_connected:
+                raise nats.errors.ConnectionReconnectingError
+            self._pongs.add(pong)
+            try:
+                await native._send_ping(pong)
+                await asyncio.shield(pong)
+            finally:
+                self._pongs.discard(pong)
+
+    async def restored(self) -> None:
+        """Wait until the server answers, over a lost connection too; everybody is then subscribed again.
+
+        Raises ``NoAnswer`` if that takes longer than 20 seconds.
+        """
+        try:
+            async with asyncio.timeout(RESTORED_SECONDS):
+                while not await self._answers():  # noqa: ASYNC110  # nats-py does not say when it is ready
+                    await asyncio.sleep(0.01)
+        except TimeoutError as error:
+            raise translate(error, "NATS did not come back", "check that the broker runs") from error
+
+    async def _answers(self) -> bool:
+        try:
+            async with asking("NATS did not answer a ping", "", self.denials):
+                await self.reach()
+        except (ConnectionLost, NoAnswer):
+            return False
+        return True
 
     async def check_allowed(self, subject: str) -> None:
         """Raise ``NotAllowed`` if the server refused a publish to this subject of which nobody was told yet.
@@ -179,7 +213,8 @@ class NatsClient(BrokerClient):
         Raises the first error a handler left behind.
         """
         if self._is_open:
-            await asyncio.gather(*(one.drain() for one in self._listeners()))
+            me = asyncio.current_task()  # a handler that closes its own client cannot wait for itself
+            await asyncio.gather(*(one.drain() for one in self._listeners() if one._worker is not me))
         await super().close()
 
     def _listeners(self) -> list[NatsSubscription[Any]]:
@@ -201,23 +236,22 @@ class NatsClient(BrokerClient):
                     **self._options,
                 )
         except NATIVE as error:
-            await native.close()
+            self._is_connecting = False
+            with suppress(AssertionError):  # of an address it could not even read
+                await native.close()
             raise connect_error(error, self.url) from error
         finally:
             self._is_connecting = False
         self._native = native
         self._jetstream = native.jetstream(timeout=CALL_SECONDS)
         self.is_secured = bool(native._server_info.get("auth_required"))
-        await self._note(Status.CONNECTED, f"to NATS {native.connected_server_version}")
+        await self._note(Status.CONNECTED, f"to NATS {native._server_info.get('version')}")
 
     async def _disconnect(self) -> None:
+        with suppress(OSError, nats.errors.Error):  # the broker is gone; so is what it had not read
+            await self.reach(GOODBYE_SECONDS)
         native, self._native = self.native, None
         self._jetstream = None
-        try:
-            if native.is_connected:
-                await native.flush(cast(int, GOODBYE_SECONDS))  # annotated int, takes a float
-        except (OSError, nats.errors.Error):
-            pass  # the broker is gone; so is what it had not read
         with suppress(OSError):  # the connection broke while it was being closed
             await native.close()
         if self.events[-1].kind is not Status.CLOSED:
@@ -250,6 +284,10 @@ class NatsClient(BrokerClient):
             await self._note(Status.SLOW_CONSUMER, words)
 
     async def _on_disconnected(self) -> None:
+        self.denials.lose_connection()
+        for pong in self._pongs:
+            if not pong.done():
+                pong.set_exception(nats.errors.UnexpectedEOF())
         if self._native is not None and not self._native.is_closed:
             await self._note(Status.DISCONNECTED, "the connection broke; connecting again until it is back")
 

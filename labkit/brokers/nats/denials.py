@@ -1,4 +1,4 @@
-"""What the server says this user may not do.
+"""What the server says this user may not do, and who waits to hear of it.
 
 NATS answers neither a publish nor a subscribe. It sends a ``-ERR`` some time after a forbidden one, which
 nats-py hands to its error callback. Here each is kept until the caller it concerns has heard of it.
@@ -38,6 +38,8 @@ class Denials:
     def __init__(self) -> None:
         self.listeners: set[Callable[[str, NotAllowed], None]] = set()
         """Called with what was refused, and the error to raise."""
+        self.losses = 0
+        """How often the connection was lost."""
         self._unheard: dict[str, NotAllowed] = {}
         self._waiting: dict[asyncio.Timeout, tuple[str, ...]] = {}
 
@@ -73,6 +75,12 @@ class Denials:
                 limit.reschedule(asyncio.get_running_loop().time())
         for listener in tuple(self.listeners):
             listener(act, denied)
+
+    def lose_connection(self) -> None:
+        """End the waiting of everybody: the answers went with the connection."""
+        self.losses += 1
+        for limit in self._waiting:
+            limit.reschedule(asyncio.get_running_loop().time())
 
     def take(self, *acts: str) -> NotAllowed | None:
         """Return a refusal of one of these, and forget it; None if there is none.

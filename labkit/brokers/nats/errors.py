@@ -38,6 +38,7 @@ AWAY = (
     nats.errors.StaleConnectionError,
     nats.errors.OutboundBufferLimitError,
 )
+QUESTION = "publish to $js."
 TAKEN = {10058, 10065, 10012, 10013, 10148, 10099, 10100, 10101}
 """JetStream's numbers for: exists otherwise, subjects overlap, cannot be changed so, one consumer only."""
 
@@ -47,8 +48,12 @@ async def asking(what: str, remedy: str, denials: Denials, *acts: str) -> AsyncI
     """Give the calls inside 5 seconds, and turn nats-py's errors into ours.
 
     ``acts`` is what the calls publish and subscribe to; if the server refuses one of them, the calls end at
-    once with ``NotAllowed``.
+    once with ``NotAllowed``. If the connection is lost meanwhile, they end at once with ``ConnectionLost``.
     """
+    losses = denials.losses
+    denied = denials.take(REPLIES) if any(act.startswith(QUESTION) for act in acts) else None
+    if denied is not None:
+        raise denied from denied.__cause__
     try:
         async with asyncio.timeout(CALL_SECONDS) as limit:
             with denials.watched(limit, *acts, REPLIES):
@@ -57,6 +62,8 @@ async def asking(what: str, remedy: str, denials: Denials, *acts: str) -> AsyncI
         denied = denials.take(*acts, REPLIES)
         if denied is not None:
             raise denied from denied.__cause__
+        if denials.losses > losses:
+            raise translate(nats.errors.UnexpectedEOF(), what, remedy) from error
         raise translate(error, what, remedy) from error
 
 
@@ -138,4 +145,6 @@ def reason(error: BaseException) -> str:
     if isinstance(error, js.APIError):
         number = f" (JetStream error {error.err_code})" if error.err_code else ""
         return f"{error.description or 'no JetStream here'}{number}"
+    if isinstance(error, nats.errors.UnexpectedEOF):
+        return "the connection is lost"
     return str(error).removeprefix("nats: ").strip("'\"") or type(error).__name__

@@ -26,11 +26,14 @@ from labkit.errors import BrokerError, ConnectionLost
 if TYPE_CHECKING:
     from labkit.brokers.nats.client import NatsClient
 
-__all__ = ["PENDING_BYTES", "PENDING_MESSAGES", "NatsSubscription"]
+__all__ = ["GOODBYE_SECONDS", "PENDING_BYTES", "PENDING_MESSAGES", "NatsSubscription"]
 
 PENDING_MESSAGES: int = DEFAULT_SUB_PENDING_MSGS_LIMIT
 PENDING_BYTES: int = DEFAULT_SUB_PENDING_BYTES_LIMIT
 """What may wait for a subscriber before nats-py drops more: its own limits, 524,288 messages and 128 MiB."""
+
+GOODBYE_SECONDS = 1.0
+"""How long it is waited for a server to take note that somebody leaves."""
 
 AnyDelivery = TypeVar("AnyDelivery", bound=Delivery)
 
@@ -138,7 +141,7 @@ class NatsSubscription(Subscription[AnyDelivery]):
         with suppress(nats.errors.Error, OSError, BrokerError):
             # Not ``native.unsubscribe``: that drops what is on its way.
             await self.client.native._send_unsubscribe(native._id)
-            await self.client.reach()
+            await self.client.reach(GOODBYE_SECONDS)
 
     async def _unsubscribe(self) -> None:
         await self._forget()

@@ -71,6 +71,8 @@ class Consumer:
         goes into nats-py's ``ConsumerConfig`` as it is.
         """
         filters = [filter] if isinstance(filter, str) else list(filter)
+        if start == "last_per_subject" and not filters:
+            filters = [">"]  # JetStream wants to be told of which subjects
         config = api.ConsumerConfig(
             name=self.name,
             durable_name=self.name,

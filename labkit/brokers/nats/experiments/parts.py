@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TypeVar
 
 from labkit.brokers.delivery import Delivery
+from labkit.brokers.nats.channels.subject import Subject, SubjectDelivery, SubjectSubscription
 from labkit.brokers.nats.client import NatsClient
 from labkit.brokers.subscription import Subscription
 
-__all__ = ["FENCE", "crash", "take", "until_fence", "within"]
+__all__ = ["FENCE", "crash", "take", "until_fence", "until_some_fence"]
 
 AnyDelivery = TypeVar("AnyDelivery", bound=Delivery)
 
@@ -31,14 +31,13 @@ async def until_fence(subscription: Subscription[AnyDelivery]) -> list[AnyDelive
     return taken
 
 
-async def within(subscription: Subscription[AnyDelivery], seconds: float) -> list[AnyDelivery]:
-    """Return what comes within so many seconds."""
-    taken: list[AnyDelivery] = []
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            while True:
-                taken.append(await anext(subscription))
-    return taken
+async def until_some_fence(subject: Subject, subscription: SubjectSubscription) -> list[SubjectDelivery]:
+    """Do the same, and send fences until one arrives: the first may go to somebody who died just now."""
+    reading = asyncio.create_task(until_fence(subscription))
+    while not reading.done():
+        await subject.publish(FENCE)
+        await asyncio.wait([reading], timeout=0.05)
+    return reading.result()
 
 
 async def crash(client: NatsClient) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from labkit.brokers.delivery import OpenDelivery
 from labkit.brokers.experiment import Bench, Experiments, Seen
 from labkit.brokers.nats.client import NatsClient
-from labkit.brokers.nats.experiments.parts import FENCE, crash, take, until_fence
+from labkit.brokers.nats.experiments.parts import FENCE, crash, take, until_fence, until_some_fence
 from labkit.guarantees import Answer, Aspect
 
 __all__ = ["EXPERIMENTS"]
@@ -93,18 +93,8 @@ async def die_with_a_message(bench: NatsBench) -> Seen:
     await take(dying, 1)
     async with subject.subscribe("worker-2", queue_group="workers") as heir:
         await crash(mortal)
-        await gone(bench.client, subject.name)
-        await subject.publish(FENCE)
-        again = len(await until_fence(heir))
+        again = len(await until_some_fence(subject, heir))
     return Seen(yes_if(again > 0), f"of 1 message that its subscriber died with, {again} came again")
-
-
-async def gone(client: NatsClient, subject: str) -> None:
-    """Wait until the server has one subscriber of this subject left: ask until each of ten is answered."""
-    answers = client.subject(f"{subject}.answers")
-    async with answers.subscribe("counting") as counting:
-        await answers.publish(FENCE)
-        await until_fence(counting)
 
 
 @EXPERIMENTS.claim(Aspect.DUPLICATES, Answer.NO, "at most once: sent on once, or never")
@@ -115,17 +105,11 @@ async def crash_under_way(bench: NatsBench) -> Seen:
             await subject.publish(number)
         await bench.client.flush()
         await bench.crash()
-        await reconnected(bench.client)
+        await bench.client.restored()
         await subject.publish(FENCE)
         numbers = [delivery.value for delivery in await until_fence(billing)]
     twice = len(numbers) - len(set(numbers))
     return Seen(yes_if(twice > 0), f"{twice} of 100 messages arrived twice, over a crash of the broker")
-
-
-async def reconnected(client: NatsClient) -> None:
-    """Wait until the client has its connection back, with its subscriptions."""
-    async with client.subject("lab.reconnected").subscribe("anybody"):
-        pass
 
 
 @EXPERIMENTS.claim(Aspect.BACKPRESSURE, Answer.NO, "what a slow subscriber has no room for is dropped")
