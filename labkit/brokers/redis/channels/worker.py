@@ -189,6 +189,11 @@ class GroupSubscription(ReadingSubscription[GroupDelivery]):
         if self._settled is not None and is_acknowledged:
             self._settled(delivery.message)
 
+    async def abandon(self) -> None:
+        """End as a program does that is killed: what it was handed stays pending under its name."""
+        await super().abandon()
+        self._held.clear()
+
     async def _unsubscribe(self) -> None:
         await super()._unsubscribe()
         self._held.clear()
