@@ -39,7 +39,7 @@ class OwnRedis:
         """Start it; returns when it answers, with data or an error."""
         where = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder))
         argv = (*ends_with_us(), str(program.find().path), *where, "--save", "", *self._settings, *more)
-        self._process = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
+        self._process = await asyncio.create_subprocess_exec(*argv, stdout=subprocess.DEVNULL)
         async with asyncio.timeout(20), redis.asyncio.Redis(port=self.port) as probe:
             while True:
                 try:
@@ -50,10 +50,11 @@ class OwnRedis:
                         return
                     await asyncio.sleep(0.02)
 
-    def kill(self) -> None:
+    async def kill(self) -> None:
         """End it with SIGKILL."""
-        self._process.kill()
-        self._process.wait()
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.wait()
 
 
 StartRedis = Callable[..., Awaitable[OwnRedis]]
@@ -73,7 +74,7 @@ async def start_redis(tmp_path: Path) -> AsyncIterator[StartRedis]:
 
     yield start
     for server in started:
-        server.kill()
+        await server.kill()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
