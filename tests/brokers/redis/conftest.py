@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest_asyncio
 import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from labkit.brokers.redis import program
@@ -40,7 +42,10 @@ class OwnRedis:
         where = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder))
         argv = (*ends_with_us(), str(program.find().path), *where, "--save", "", *self._settings, *more)
         self._process = await asyncio.create_subprocess_exec(*argv, stdout=subprocess.DEVNULL)
-        async with asyncio.timeout(20), redis.asyncio.Redis(port=self.port) as probe:
+        async with (
+            asyncio.timeout(20),
+            redis.asyncio.Redis(port=self.port, retry=Retry(NoBackoff(), 0)) as probe,
+        ):
             while True:
                 try:
                     await probe.ping()
