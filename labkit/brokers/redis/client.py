@@ -13,7 +13,6 @@ their own, and what you call on ``native`` waits as long as you told the server 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import redis.asyncio
@@ -34,9 +33,7 @@ from labkit.brokers.redis.versions import ServerVersion, version_in
 from labkit.errors import ConnectFailed, LoginRefused
 from labkit.events import Observer
 
-__all__ = ["Execute", "RedisClient"]
-
-Execute = Callable[..., Awaitable[Any]]
+__all__ = ["RedisClient"]
 
 MANY = 10_000
 """More connections than there are subscribers: these are not shared, so there is nothing to wait for."""
@@ -71,12 +68,6 @@ class RedisClient(BrokerClient):
             self.require_open()
         assert self._native is not None
         return self._native
-
-    @property
-    def execute(self) -> Execute:
-        """What sends one command and returns redis-py's answer; raises what redis-py raises."""
-        execute: Execute = self.native.execute_command
-        return execute
 
     @property
     def connections(self) -> Pool:
@@ -129,11 +120,24 @@ class RedisClient(BrokerClient):
         """Return the waiting room of a list or a stream, for messages that shall be there later."""
         return Delayed(self, target)
 
+    async def execute(self, *command: Any) -> Any:
+        """Send one command and return the answer as it comes; raises what redis-py raises, waits for ever.
+
+        It does less than redis-py's own ``execute_command``, which also measures, retries and rearranges.
+        """
+        pool = self.connections
+        connection = await pool.get_connection()
+        try:
+            await connection.send_command(*command)
+            return await connection.read_response()
+        finally:
+            await pool.release(connection)
+
     async def ask(self, what: str, *command: Any, remedy: str = "") -> Any:
-        """Send one command and return redis-py's answer. ``what`` says what did not succeed, if so."""
-        execute = self.execute
+        """Send one command and return the answer. ``what`` says what did not succeed, if it does not."""
+        self.require_open()
         async with asking(what, remedy):
-            return await execute(*command)
+            return await self.execute(*command)
 
     async def largest_value(self) -> int | None:
         """Return how many bytes the server takes as one value, None if it does not tell this user."""
@@ -159,15 +163,19 @@ class RedisClient(BrokerClient):
             self._pool, readers = self._new_pools()
             native = redis.asyncio.Redis(connection_pool=self._pool)
             async with asyncio.timeout(CONNECT_SECONDS):
-                self._version = version_in(await self._hello(native))
+                self._version = version_in(await self._hello())
         except (RedisError, OSError, ValueError) as error:
             raise self._not_connected(source(error)) from source(error)
         self._native = native
         self._readers = redis.asyncio.Redis(connection_pool=readers)
 
-    async def _hello(self, native: redis.asyncio.Redis) -> Any:
-        execute: Execute = native.execute_command
-        return await execute("HELLO")
+    async def _hello(self) -> Any:
+        connection = await self._pool.get_connection()
+        try:
+            await connection.send_command("HELLO")
+            return await connection.read_response()
+        finally:
+            await self._pool.release(connection)
 
     def _new_pools(self) -> tuple[Pool, ConnectionPool]:
         options: dict[str, Any] = {

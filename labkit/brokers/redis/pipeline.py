@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ChannelPipeline", "ListPipeline", "RedisPipeline", "StreamPipeline"]
 
+BATCH = 250
+"""Messages written in one go. More would gain nothing, and keep everybody else waiting."""
+
 Waiting = tuple[tuple[Any, ...], int, Message | None]
 """One message on its way: its command, the bytes in its payload, itself if somebody wants to know."""
 
@@ -52,8 +55,8 @@ class RedisPipeline(Pipeline):
     async def _send_all(self) -> None:
         try:
             while self._waiting:
-                batch, self._waiting = self._waiting, deque()
-                await self._send(batch)
+                few = min(len(self._waiting), BATCH)
+                await self._send(deque(self._waiting.popleft() for _ in range(few)))
         finally:
             self._sender = None
 

@@ -95,8 +95,9 @@ class Pool(ConnectionPool):
             await connection.connect()  # type: ignore[no-untyped-call]
 
     async def release(self, connection: AbstractConnection) -> None:
-        """Take a connection back."""
-        await super().release(connection)
+        """Take a connection back. redis-py would also tell whoever watches its pools, on each command."""
+        self._in_use_connections.remove(connection)
+        self._available_connections.append(connection)
         self._free.release()
         if len(self._available_connections) > self.idle and self._tidying is None:
             self._tidying = asyncio.create_task(self._tidy(), name="close idle connections to Redis")

@@ -186,6 +186,16 @@ class ReadingSubscription(Subscription[AnyDelivery]):
         if reply is not None:
             await self._put_back(reply)
 
+    async def abandon(self) -> None:
+        """End as a program does that is killed: the connection ends, and Redis is told nothing."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        self.channel.client.release(self)
+        await self._end_worker()
+        self._ready.clear()
+        await self._reader.drop()
+
     async def _settle(self, delivery: AnyDelivery) -> None:
         if not isinstance(delivery, OpenDelivery) or delivery.is_settled:
             return

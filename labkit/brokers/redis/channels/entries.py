@@ -11,7 +11,7 @@ from typing import Any
 
 from labkit.message import Message, encode
 
-__all__ = ["Entry", "entries_of", "fields_of", "message_of", "timestamp_of"]
+__all__ = ["Entry", "entries_in", "entries_of", "fields_of", "message_of", "timestamp_of"]
 
 Entry = tuple[bytes, Mapping[bytes, bytes]]
 """An entry's id and its fields."""
@@ -47,12 +47,21 @@ def entries_of(reply: Any) -> Iterator[tuple[bytes, Mapping[bytes, bytes] | None
     """Yield what XREAD or XREADGROUP answers about one stream: ids and fields, None where deleted."""
     for entries in (reply or {}).values():
         for entry_id, fields in entries:
-            yield entry_id, None if fields is None else dict(zip(fields[::2], fields[1::2], strict=True))
+            yield entry_id, None if fields is None else _pairs(fields)
+
+
+def entries_in(reply: Any) -> list[Entry]:
+    """Return the entries in the answer to XRANGE."""
+    return [(entry_id, _pairs(fields)) for entry_id, fields in reply]
 
 
 def timestamp_of(entry_id: str) -> float:
     """Return when Redis made this entry, in seconds since 1970, if it made the id itself."""
     return int(entry_id.partition("-")[0]) / 1000
+
+
+def _pairs(fields: list[bytes]) -> Mapping[bytes, bytes]:
+    return dict(zip(fields[::2], fields[1::2], strict=True))
 
 
 def _text(data: bytes) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from labkit.brokers.redis.channels.entries import Entry, fields_of, message_of
+from labkit.brokers.redis.channels.entries import Entry, entries_in, fields_of, message_of
 from labkit.brokers.redis.channels.worker import GroupDelivery, GroupSubscription
 from labkit.brokers.redis.errors import asking
 from labkit.errors import Conflict, NotFound
@@ -178,7 +178,7 @@ class Group:
 
     async def _put_aside(self, row: Pending) -> Message | None:
         what = f"Redis did not put {row.id} of {self._label} aside"
-        found: list[Entry] = await self.client.ask(what, "XRANGE", self.stream.name, row.id, row.id)
+        found = entries_in(await self.client.ask(what, "XRANGE", self.stream.name, row.id, row.id))
         if not found:
             await self.client.ask(what, "XACK", self.stream.name, self.name, row.id)
             self.note_trimmed([row.id.encode()])

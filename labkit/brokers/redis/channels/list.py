@@ -24,7 +24,7 @@ from labkit.brokers.redis.reader import BLOCK_SECONDS, ReadingSubscription
 from labkit.message import Message, encode
 
 if TYPE_CHECKING:
-    from labkit.brokers.redis.client import Execute, RedisClient
+    from labkit.brokers.redis.client import RedisClient
 
 __all__ = ["ListSubscription", "RedisList"]
 
@@ -56,17 +56,17 @@ class RedisList(Channel):
         Raises ``PublishRefused`` or ``PublishInDoubt``.
         """
         data = encode(value)
-        execute = self.client.execute
+        self.client.require_open()
         meters = self.meters(publisher)
         if meters is None:
-            return await self._send(execute, data)
-        return await self._observed(self._send(execute, data), Message(data, self.name), meters)
+            return await self._send(data)
+        return await self._observed(self._send(data), Message(data, self.name), meters)
 
     push = publish
 
-    async def _send(self, execute: Execute, data: bytes) -> int:
+    async def _send(self, data: bytes) -> int:
         async with publishing(self.client, self.name, len(data)):
-            return int(await execute("LPUSH", self.name, data))
+            return int(await self.client.execute("LPUSH", self.name, data))
 
     def pipeline(self, window: int = WINDOW, *, publisher: str = "shop") -> ListPipeline:
         """Return a way to add many elements with up to ``window`` of them unanswered."""

@@ -19,7 +19,7 @@ from labkit.errors import BrokerError
 from labkit.message import Message, encode
 
 if TYPE_CHECKING:
-    from labkit.brokers.redis.client import Execute, RedisClient
+    from labkit.brokers.redis.client import RedisClient
 
 __all__ = ["PubSubChannel", "PubSubPattern", "PubSubSubscription"]
 
@@ -54,19 +54,19 @@ class PubSubChannel(Channel):
         knows whether the message went out.
         """
         data = encode(value)
-        execute = self.client.execute
+        self.client.require_open()
         meters = self.meters(publisher)
         if meters is None:
-            return await self._send(execute, data)
+            return await self._send(data)
         message = Message(data, self.name)
-        receivers = await self._observed(self._send(execute, data), message, meters)
+        receivers = await self._observed(self._send(data), message, meters)
         if not receivers:
             meters.unheard(message)
         return receivers
 
-    async def _send(self, execute: Execute, data: bytes) -> int:
+    async def _send(self, data: bytes) -> int:
         async with publishing(self.client, self.name, len(data)):
-            return int(await execute("PUBLISH", self.name, data))
+            return int(await self.client.execute("PUBLISH", self.name, data))
 
     def pipeline(self, window: int = WINDOW, *, publisher: str = "shop") -> ChannelPipeline:
         """Return a way to send many messages with up to ``window`` of them unanswered."""

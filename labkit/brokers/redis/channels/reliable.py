@@ -144,11 +144,21 @@ class ReliableSubscription(ReadingSubscription[ListDelivery]):
         keys = self.held_by, self.channel.name
         await self._try_to_put_back("EVAL", MOVE, len(keys), *keys, reply, "RPUSH")
 
-    async def _unsubscribe(self) -> None:
+    async def stop_beating(self) -> None:
+        """Be heard of no more, as happens to work that keeps the event loop busy."""
         if self._heart is not None:
             self._heart.cancel()
             await asyncio.wait([self._heart])
             self._heart = None
+
+    async def abandon(self) -> None:
+        """End as a program does that is killed: it is not heard of any more, and keeps what it has."""
+        await self.stop_beating()
+        await super().abandon()
+        self._held.clear()
+
+    async def _unsubscribe(self) -> None:
+        await self.stop_beating()
         await super()._unsubscribe()
         self._held.clear()
         with suppress(BrokerError):  # its lease runs out by itself

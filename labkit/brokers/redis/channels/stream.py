@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.brokers.channel import Channel
 from labkit.brokers.delivery import Delivery
 from labkit.brokers.pipeline import WINDOW
-from labkit.brokers.redis.channels.entries import Entry, entries_of, fields_of, message_of, timestamp_of
+from labkit.brokers.redis.channels.entries import entries_in, entries_of, fields_of, message_of, timestamp_of
 from labkit.brokers.redis.channels.group import Group
 from labkit.brokers.redis.errors import asking, publishing
 from labkit.brokers.redis.pipeline import StreamPipeline
@@ -18,7 +18,7 @@ from labkit.events import Kind
 from labkit.message import Message, encode
 
 if TYPE_CHECKING:
-    from labkit.brokers.redis.client import Execute, RedisClient
+    from labkit.brokers.redis.client import RedisClient
 
 __all__ = ["EntryDelivery", "Stream", "StreamSubscription"]
 
@@ -69,12 +69,12 @@ class Stream(Channel):
         """
         data = encode(value)
         command = self._command(data, headers, key, once)
-        execute = self.client.execute
+        self.client.require_open()
         meters = self.meters(publisher)
         if meters is None:
-            return await self._send(execute, command, len(data))
+            return await self._send(command, len(data))
         message = Message(data, self.name, key, headers)
-        return await self._observed(self._send(execute, command, len(data)), message, meters)
+        return await self._observed(self._send(command, len(data)), message, meters)
 
     add = publish
 
@@ -87,9 +87,9 @@ class Stream(Channel):
         name, *trimming = self._head[1:]
         return ("XADD", name, "IDMP", *once, *trimming, "*", *fields_of(data, headers, key))
 
-    async def _send(self, execute: Execute, command: tuple[Any, ...], size: int) -> str:
+    async def _send(self, command: tuple[Any, ...], size: int) -> str:
         async with publishing(self.client, self.name, size):
-            return str(await execute(*command), "ascii")
+            return str(await self.client.execute(*command), "ascii")
 
     def pipeline(self, window: int = WINDOW, *, publisher: str = "shop") -> StreamPipeline:
         """Return a way to add many entries with up to ``window`` of them unanswered."""
@@ -124,9 +124,8 @@ class Stream(Channel):
         read = partial(message_of, self.name)
         while True:
             what = f"Redis did not read {self.name!r} again"
-            entries: list[Entry] = await self.client.ask(
-                what, "XRANGE", self.name, first, last, "COUNT", batch
-            )
+            page = await self.client.ask(what, "XRANGE", self.name, first, last, "COUNT", batch)
+            entries = entries_in(page)
             for entry in entries:
                 delivery = EntryDelivery(entry, read)
                 if meter is not None:

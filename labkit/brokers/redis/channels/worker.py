@@ -82,7 +82,8 @@ class GroupDelivery(OpenDelivery):
             return
         self._group.client.version.require("XNACK")
         names = self._group.stream.name, self._group.name
-        await self._ask("XNACK", *names, mode, "IDS", 1, self.native[0])
+        async with settling(f"Redis did not take back {self.id} of {self.worker}", PENDING):
+            await self._group.client.execute("XNACK", *names, mode, "IDS", 1, self.native[0])
         await self.give_back()  # which only says, here, that this worker is done with it
 
     async def give_back(self) -> None:
@@ -98,7 +99,8 @@ class GroupDelivery(OpenDelivery):
         if self.is_settled:
             return
         try:
-            answer = await self._ask(*command)
+            async with settling(f"Redis did not take what {self.worker} says of {self.id}", PENDING):
+                answer = await self._group.client.execute(*command)
             taken = answer[0] in (1, 2) if isinstance(answer, list) else answer
             if not taken:
                 raise SettleFailed(
@@ -109,10 +111,6 @@ class GroupDelivery(OpenDelivery):
             self.is_settled = True
         finally:
             self._done(self, self.is_settled)
-
-    async def _ask(self, *command: Any) -> Any:
-        async with settling(f"Redis did not take what {self.worker} says of {self.id}", PENDING):
-            return await self._group.client.execute(*command)
 
 
 class GroupSubscription(ReadingSubscription[GroupDelivery]):
@@ -188,6 +186,11 @@ class GroupSubscription(ReadingSubscription[GroupDelivery]):
         self._held.discard(delivery.native[0])
         if self._settled is not None and is_acknowledged:
             self._settled(delivery.message)
+
+    async def abandon(self) -> None:
+        """End as a program does that is killed: what it was handed stays pending under its name."""
+        await super().abandon()
+        self._held.clear()
 
     async def _unsubscribe(self) -> None:
         await super()._unsubscribe()
