@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
-from aiokafka.errors import RequestTimedOutError  # type: ignore[import-untyped]
+from aiokafka.errors import (  # type: ignore[import-untyped]
+    NodeNotReadyError,
+    RequestTimedOutError,
+    UnknownTopicOrPartitionError,
+)
 from aiokafka.structs import RecordMetadata  # type: ignore[import-untyped]
 
 from labkit.brokers.channel import Channel, PublishMeters
@@ -41,8 +45,6 @@ class Producer(KeptProducer):
         self.acks = acks
         self.idempotent = idempotent
         self._channels: dict[str, Channel] = {}
-        # An idempotent producer of aiokafka tries for ever; the others end by themselves, and say why.
-        self._limit = delivery_timeout if idempotent else delivery_timeout + 1.0
 
     @property
     def confirms(self) -> bool:
@@ -102,14 +104,19 @@ class Producer(KeptProducer):
             native.client.cluster.partitions_for_topic(topic) or ()
         ):
             await native.client.force_metadata_update()  # it may have been added a moment ago
-        future: asyncio.Future[RecordMetadata] = await native.send(
-            topic,
-            data,
-            None if key is None else native_key(key),
-            partition,
-            None if timestamp is None else int(timestamp * 1000),
-            None if headers is None else native_headers(headers),
-        )
+        try:
+            future: asyncio.Future[RecordMetadata] = await native.send(
+                topic,
+                data,
+                None if key is None else native_key(key),
+                partition,
+                None if timestamp is None else int(timestamp * 1000),
+                None if headers is None else native_headers(headers),
+            )
+        except UnknownTopicOrPartitionError:
+            if not await native.client.force_metadata_update():
+                raise NodeNotReadyError("nobody there to say whether there is such a topic") from None
+            raise
         return future
 
     async def _send(
@@ -123,7 +130,7 @@ class Producer(KeptProducer):
     ) -> RecordMetadata | None:
         future = None
         try:
-            async with asyncio.timeout(self._limit):
+            async with asyncio.timeout(self.limit):
                 future = await self.hand_over(topic, data, key, headers, partition, timestamp)
                 native = self._native
                 return await future
@@ -135,7 +142,7 @@ class Producer(KeptProducer):
     def failure(self, error: BaseException, topic: str, *, was_sent: bool) -> PublishFailed:
         """Return what a native error says about a message to this topic."""
         what = f"Kafka did not confirm a message to {topic!r}"
-        return publish_error(error, what, was_sent=was_sent, seconds=self._limit)
+        return publish_error(error, what, was_sent=was_sent, seconds=self.limit)
 
     async def look_after(self, native: AIOKafkaProducer | None) -> None:
         """Give up a native producer that will not work again after a message of it failed.
@@ -149,11 +156,6 @@ class Producer(KeptProducer):
         """End the wait for what is unanswered: those messages are in doubt now."""
         if self._native is not None:
             await self.give_up(self._native, RequestTimedOutError())
-
-    @property
-    def limit(self) -> float:
-        """Seconds after which a message without an answer is given up."""
-        return self._limit
 
     def _counting(self, meters: PublishMeters) -> PublishMeters:
         return meters if self.confirms else meters._replace(confirmed=_ignore)

@@ -124,7 +124,7 @@ class Transaction:
             meters.sent(message)
             self._messages.append((meters, message))
         try:
-            async with asyncio.timeout(self.owner.delivery_timeout):
+            async with asyncio.timeout(self.owner.limit):
                 answer = await self._native.send(
                     name,
                     data,
@@ -192,7 +192,7 @@ class Transaction:
     async def _commit(self) -> None:
         await self._deliver()
         try:
-            async with asyncio.timeout(self.owner.delivery_timeout):
+            async with asyncio.timeout(self.owner.limit):
                 await self._native.commit_transaction()
         except BaseException as error:
             await self._end_in_doubt(error)
@@ -206,7 +206,7 @@ class Transaction:
     async def _deliver(self) -> None:
         """Wait until the broker has every message. aiokafka would commit without those that it refused."""
         try:
-            async with asyncio.timeout(self.owner.delivery_timeout):
+            async with asyncio.timeout(self.owner.limit):
                 for answer in self._answers:
                     await answer
         except NATIVE_ERRORS as error:
@@ -238,7 +238,7 @@ class Transaction:
             self.owner.is_fenced = True
             return
         try:
-            async with asyncio.timeout(self.owner.delivery_timeout):
+            async with asyncio.timeout(self.owner.limit):
                 await self._native.abort_transaction()
         except NATIVE_ERRORS as error:
             if _is_fenced(self._native, error):
@@ -258,7 +258,7 @@ class Transaction:
         if _is_fenced(self._native, error):
             return self.owner.fenced()
         what = f"The transaction failed with a message to {topic}"
-        seconds = self.owner.delivery_timeout
+        seconds = self.owner.limit
         return publish_error(error, what, was_sent=was_sent, seconds=seconds)
 
     def _require_open(self) -> None:

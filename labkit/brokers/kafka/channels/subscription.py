@@ -80,7 +80,8 @@ class TopicSubscription(Subscription[TopicDelivery]):
 
     @property
     def native(self) -> AIOKafkaConsumer:
-        """The consumer of aiokafka."""
+        """The consumer of aiokafka. Raises ``ChannelClosed`` before it was opened."""
+        self._require_reading()
         return self._native
 
     @property
@@ -215,19 +216,20 @@ class TopicSubscription(Subscription[TopicDelivery]):
             self._native.seek(place, offset)
         except (KafkaError, ValueError) as error:
             what = f"{self.name} cannot go to offset {offset} of {place.topic}/{place.partition}"
-            raise meaning(error, what, "it reads `subscription.assignment`") from error
+            raise meaning(
+                error, what, "choose a partition of `subscription.assignment`, and an offset from 0 on"
+            ) from error
         self._forget(place)
 
     def pause(self, *partitions: int) -> None:
         """Take no more from these partitions (all if none is named); the subscriber stays in its group."""
-        self._native.pause(*self._places(partitions))
+        self.native.pause(*self._places(partitions))
 
     def resume(self, *partitions: int) -> None:
         """Take again from these partitions (all if none is named), where it stopped."""
-        self._native.resume(*self._places(partitions))
+        self.native.resume(*self._places(partitions))
 
     def _places(self, partitions: Iterable[int]) -> list[TopicPartition]:
-        self._require_reading()
         wanted = set(partitions)
         return [place for place in self.assignment if not wanted or place.partition in wanted]
 
