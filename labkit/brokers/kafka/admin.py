@@ -69,6 +69,9 @@ class Admin:
         admin = AIOKafkaAdminClient(**self._address.options(), request_timeout_ms=int(CALL_SECONDS * 1000))
         try:
             await admin.start()
+            while admin._client.cluster.controller is None:  # a moment after a restart
+                await admin._client.force_metadata_update()
+                await asyncio.sleep(RETRY_SECONDS)
             yield admin
         finally:
             await admin.close()

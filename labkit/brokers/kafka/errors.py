@@ -167,6 +167,8 @@ def _publish_kind(error: BaseException, was_sent: bool) -> tuple[type[PublishFai
         )
     if isinstance(error, REFUSED):
         return PublishRefused, "change what the broker complains about, then publish again"
+    if isinstance(error, CLOSED):
+        return PublishRefused, "make a new producer: `await client.producer(...)`"
     if type(error) is native.UnknownError:
         return (
             PublishInDoubt,

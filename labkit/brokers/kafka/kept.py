@@ -37,6 +37,7 @@ class KeptProducer:
         """Seconds after which anything is given up: some things aiokafka would try for ever."""
         self._options = options
         self._native: AIOKafkaProducer | None = None
+        self._suspect: AIOKafkaProducer | None = None
         self._renewing = asyncio.Lock()
         self._is_closed = False
 
@@ -67,11 +68,18 @@ class KeptProducer:
             native = self._native
             if self._is_closed:
                 raise ProducerClosed
-            if native is not None and not native._sender.sender_task.done():
+            if native is not None and self._works(native):
                 return native
             if native is not None:
                 await self.give_up(native)
             return await self._start_again()
+
+    def _works(self, native: AIOKafkaProducer) -> bool:
+        return native is not self._suspect and not native._sender.sender_task.done()
+
+    def suspect(self) -> None:
+        """Have the native producer at work now replaced before it is used again."""
+        self._suspect = self._native
 
     async def _start_again(self) -> AIOKafkaProducer:
         try:

@@ -13,7 +13,7 @@ from aiokafka.errors import InvalidProducerEpoch, ProducerFenced  # type: ignore
 from labkit.brokers.channel import Channel, PublishMeters
 from labkit.brokers.kafka.errors import NATIVE_ERRORS, Fenced, asking, publish_error
 from labkit.brokers.kafka.kept import KeptProducer
-from labkit.brokers.kafka.producer import native_headers, native_key
+from labkit.brokers.kafka.producer import hand_over
 from labkit.errors import BrokerError, PublishFailed, PublishInDoubt, PublishRefused
 from labkit.message import Message, encode
 
@@ -81,6 +81,12 @@ class Transactions(KeptProducer):
             channel = self._channels[topic] = Channel(self.client, topic)
         return channel.meters(publisher)
 
+    async def close(self) -> None:
+        """Abort what is open, so that nobody waits behind it, and close the connection."""
+        if self.open_transaction is not None:
+            await self.open_transaction.abort()
+        await super().close()
+
     def __repr__(self) -> str:
         return f"<kafka transactions {self.name!r}>"
 
@@ -125,14 +131,7 @@ class Transaction:
             self._messages.append((meters, message))
         try:
             async with asyncio.timeout(self.owner.limit):
-                answer = await self._native.send(
-                    name,
-                    data,
-                    None if key is None else native_key(key),
-                    partition,
-                    None if timestamp is None else int(timestamp * 1000),
-                    None if headers is None else native_headers(headers),
-                )
+                answer = await hand_over(self._native, name, data, key, headers, partition, timestamp)
         except NATIVE_ERRORS as error:
             raise self._failure(error, name, was_sent=False) from error
         answer.add_done_callback(_heard)

@@ -140,3 +140,28 @@ async def test_questions_to_a_dead_broker_end(client: KafkaClient, server: Serve
         assert caught.value.__cause__ is not None
     finally:
         await server.restart()
+
+
+@pytest.mark.parametrize("idempotent", [False, True])
+async def test_a_pipeline_tells_which_messages_were_refused_and_goes_on(
+    client: KafkaClient, feed: Feed, idempotent: bool
+) -> None:
+    topic = await client.topic(unique("small"), configs={"max.message.bytes": "1000"})
+    producer = await client.producer(idempotent=idempotent)
+    pipeline = producer.pipeline(topic)
+    await pipeline.publish(b"x" * 5000)
+    await pipeline.drain()
+    assert [type(failure) for failure in pipeline.failed] == [PublishRefused]
+    assert pipeline.failed[0].__cause__ is not None
+    await pipeline.publish(b"x")
+    await pipeline.drain()
+    assert pipeline.confirmed == 1
+    assert feed.count(Kind.REFUSED, Place("kafka", topic.name, "shop")) == 1
+
+
+async def test_a_closed_producer_says_so(client: KafkaClient, topic: Topic) -> None:
+    async with await client.producer() as producer:
+        await producer.publish(topic, 1)
+    with pytest.raises(PublishRefused) as caught:
+        await producer.publish(topic, 2)
+    assert "client.producer" in caught.value.remedy

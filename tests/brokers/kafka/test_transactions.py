@@ -229,3 +229,14 @@ async def test_a_transaction_that_is_over_takes_nothing_more(client: KafkaClient
         await tx.publish(topic, 1)
     with pytest.raises(PublishRefused, match="over"):
         await tx.publish(topic, 2)
+
+
+async def test_closing_aborts_what_is_open_so_that_nobody_waits_behind_it(
+    client: KafkaClient, topic: Topic, feed: Feed
+) -> None:
+    shop = await client.transactions(unique("shop"))
+    tx = await shop.transaction().__aenter__()
+    await tx.publish(topic, "open")
+    await shop.close()
+    assert counts(feed, topic) == {Kind.SENT: 1, Kind.REFUSED: 1}
+    assert await committed(topic) == []
