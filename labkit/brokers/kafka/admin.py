@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import TopicPartition  # type: ignore[import-untyped]
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete  # type: ignore[import-untyped]
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType  # type: ignore[import-untyped]
-from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code  # type: ignore[import-untyped]
+from aiokafka.errors import (  # type: ignore[import-untyped]
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    NoError,
+    NotCoordinatorForGroupError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 
 from labkit.brokers.client import CALL_SECONDS
 from labkit.brokers.kafka.errors import asking, raise_first
@@ -22,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["Admin", "Group", "Member"]
 
 RUNS = "check that the broker runs"
+RETRY_SECONDS = 0.05
+NOT_READY = (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +69,9 @@ class Admin:
         admin = AIOKafkaAdminClient(**self._address.options(), request_timeout_ms=int(CALL_SECONDS * 1000))
         try:
             await admin.start()
+            while admin._client.cluster.controller is None:  # a moment after a restart
+                await admin._client.force_metadata_update()
+                await asyncio.sleep(RETRY_SECONDS)
             yield admin
         finally:
             await admin.close()
@@ -114,12 +128,13 @@ class Admin:
     async def groups(self) -> list[str]:
         """Return the names of the consumer groups Kafka knows, sorted."""
         async with asking("Kafka did not tell its groups", RUNS), self.native() as native:
-            return sorted(name for name, *_ in await native.list_consumer_groups())
+            return sorted(name for name, *_ in await _once_ready(native.list_consumer_groups))
 
     async def group(self, name: str) -> Group:
         """Return who is in a group. Raises ``NotFound`` if Kafka knows none of this name."""
         async with asking(f"Kafka did not describe the group {name!r}", RUNS), self.native() as native:
-            answer = (await native.describe_consumer_groups([name]))[0].groups[0]
+            answers = await _once_ready(partial(native.describe_consumer_groups, [name]))
+        answer = answers[0].groups[0]
         code, _, state, _, _, members, *_ = answer
         if state == "Dead" or for_code(code) is not NoError:
             raise NotFound(
@@ -131,8 +146,17 @@ class Admin:
         """Return the position a group has committed in each partition: the next message it wants."""
         what = f"Kafka did not tell the offsets of the group {name!r}"
         async with asking(what, RUNS), self.native() as native:
-            found = await native.list_consumer_group_offsets(name)
+            found = await _once_ready(partial(native.list_consumer_group_offsets, name))
         return {place: stored.offset for place, stored in found.items()}
+
+
+async def _once_ready(ask: Callable[[], Awaitable[Any]]) -> Any:
+    """Ask until the groups' coordinator is there: the first to ask a new broker has it made."""
+    while True:
+        try:
+            return await ask()
+        except NOT_READY:
+            await asyncio.sleep(RETRY_SECONDS)
 
 
 def _member(told: Any) -> Member:

@@ -108,6 +108,13 @@ MEANINGS: tuple[tuple[tuple[type[BaseException], ...], type[BrokerError]], ...] 
 )
 
 
+REMEDIES = {
+    native.InvalidSessionTimeoutError: (
+        "ask for a session_timeout that the broker allows; its group.min.session.timeout.ms is 6 s unless set"
+    ),
+}
+
+
 @asynccontextmanager
 async def asking(what: str, remedy: str, seconds: float = ANSWER_SECONDS) -> AsyncIterator[None]:
     """Give the calls inside this long, and turn aiokafka's errors into ours.
@@ -124,6 +131,7 @@ async def asking(what: str, remedy: str, seconds: float = ANSWER_SECONDS) -> Asy
 def meaning(error: BaseException, what: str, remedy: str, seconds: float = ANSWER_SECONDS) -> BrokerError:
     """Return our error for one of aiokafka's; the caller raises it ``from`` that."""
     kind = next((ours for theirs, ours in MEANINGS if isinstance(error, theirs)), BrokerError)
+    remedy = REMEDIES.get(type(error), remedy)
     return kind(f"{what}: {_reason(error, seconds)}.", broker="kafka", remedy=remedy)
 
 
@@ -159,6 +167,13 @@ def _publish_kind(error: BaseException, was_sent: bool) -> tuple[type[PublishFai
         )
     if isinstance(error, REFUSED):
         return PublishRefused, "change what the broker complains about, then publish again"
+    if isinstance(error, CLOSED):
+        return PublishRefused, "make a new producer: `await client.producer(...)`"
+    if type(error) is native.UnknownError:
+        return (
+            PublishInDoubt,
+            "read the broker's log; one that aiokafka has no name for is a key that is missing",
+        )
     if not was_sent:
         return PublishRefused, "check that the broker runs, then publish again"
     return PublishInDoubt, "check that the broker runs; published again, the message may be there twice"

@@ -41,7 +41,7 @@ class Onlooker:
         async with asking(
             f"Kafka did not tell the offsets of {topic!r}", "check that topic and broker are there"
         ):
-            native = await self._ready()
+            native = await self._ready(topic)
             begins = await native.beginning_offsets(wanted)
             ends = await native.end_offsets(wanted)
         return {place.partition: Span(begins[place], ends[place]) for place in wanted}
@@ -52,7 +52,7 @@ class Onlooker:
         async with asking(
             f"Kafka did not tell the offsets of {topic!r}", "check that topic and broker are there"
         ):
-            native = await self._ready()
+            native = await self._ready(topic)
             found = await native.offsets_for_times(wanted)
             ends = await native.end_offsets(list(wanted))
         return {
@@ -66,7 +66,7 @@ class Onlooker:
         if native is not None:
             await stop_consumer(native)
 
-    async def _ready(self) -> AIOKafkaConsumer:
+    async def _ready(self, topic: str) -> AIOKafkaConsumer:
         if self._native is None:
             native = AIOKafkaConsumer(**self._address.options(), request_timeout_ms=int(CALL_SECONDS * 1000))
             try:
@@ -75,6 +75,8 @@ class Onlooker:
                 await stop_consumer(native)
                 raise
             self._native = native
+        # aiokafka asks for offsets again and again, also of a forbidden topic; this says what is wrong.
+        await self._native._client._wait_on_metadata(topic)
         return self._native
 
 

@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
-from aiokafka.errors import RequestTimedOutError  # type: ignore[import-untyped]
+from aiokafka.errors import (  # type: ignore[import-untyped]
+    NodeNotReadyError,
+    RequestTimedOutError,
+    UnknownTopicOrPartitionError,
+)
 from aiokafka.structs import RecordMetadata  # type: ignore[import-untyped]
 
 from labkit.brokers.channel import Channel, PublishMeters
@@ -20,7 +24,7 @@ from labkit.message import Message, encode
 if TYPE_CHECKING:
     from labkit.brokers.kafka.client import KafkaClient
 
-__all__ = ["Acks", "Compression", "Producer", "ProducerPipeline", "native_headers", "native_key"]
+__all__ = ["Acks", "Compression", "Producer", "ProducerPipeline", "hand_over"]
 
 Acks = Literal["all", 1, 0]
 Compression = Literal["gzip", "snappy", "lz4", "zstd"]
@@ -41,8 +45,6 @@ class Producer(KeptProducer):
         self.acks = acks
         self.idempotent = idempotent
         self._channels: dict[str, Channel] = {}
-        # An idempotent producer of aiokafka tries for ever; the others end by themselves, and say why.
-        self._limit = delivery_timeout if idempotent else delivery_timeout + 1.0
 
     @property
     def confirms(self) -> bool:
@@ -96,21 +98,9 @@ class Producer(KeptProducer):
     ) -> asyncio.Future[RecordMetadata]:
         """Give a message to aiokafka, and return the future of the broker's answer."""
         native = self._native
-        if native is None or native._sender.sender_task.done():
+        if native is None or not self._works(native):
             native = await self.ready()
-        if partition is not None and partition not in (
-            native.client.cluster.partitions_for_topic(topic) or ()
-        ):
-            await native.client.force_metadata_update()  # it may have been added a moment ago
-        future: asyncio.Future[RecordMetadata] = await native.send(
-            topic,
-            data,
-            None if key is None else native_key(key),
-            partition,
-            None if timestamp is None else int(timestamp * 1000),
-            None if headers is None else native_headers(headers),
-        )
-        return future
+        return await hand_over(native, topic, data, key, headers, partition, timestamp)
 
     async def _send(
         self,
@@ -123,7 +113,7 @@ class Producer(KeptProducer):
     ) -> RecordMetadata | None:
         future = None
         try:
-            async with asyncio.timeout(self._limit):
+            async with asyncio.timeout(self.limit):
                 future = await self.hand_over(topic, data, key, headers, partition, timestamp)
                 native = self._native
                 return await future
@@ -135,7 +125,7 @@ class Producer(KeptProducer):
     def failure(self, error: BaseException, topic: str, *, was_sent: bool) -> PublishFailed:
         """Return what a native error says about a message to this topic."""
         what = f"Kafka did not confirm a message to {topic!r}"
-        return publish_error(error, what, was_sent=was_sent, seconds=self._limit)
+        return publish_error(error, what, was_sent=was_sent, seconds=self.limit)
 
     async def look_after(self, native: AIOKafkaProducer | None) -> None:
         """Give up a native producer that will not work again after a message of it failed.
@@ -149,11 +139,6 @@ class Producer(KeptProducer):
         """End the wait for what is unanswered: those messages are in doubt now."""
         if self._native is not None:
             await self.give_up(self._native, RequestTimedOutError())
-
-    @property
-    def limit(self) -> float:
-        """Seconds after which a message without an answer is given up."""
-        return self._limit
 
     def _counting(self, meters: PublishMeters) -> PublishMeters:
         return meters if self.confirms else meters._replace(confirmed=_ignore)
@@ -212,6 +197,8 @@ class ProducerPipeline(Pipeline):
         error = answer.exception()
         if error is None:
             return None
+        if self.producer.idempotent:
+            self.producer.suspect()  # it numbers its messages: after one that failed, all are refused
         failure = self.producer.failure(error, self.topic, was_sent=True)
         failure.__cause__ = error
         return failure
@@ -228,15 +215,39 @@ class ProducerPipeline(Pipeline):
         except TimeoutError:
             await self.producer.give_up_waiting()
 
-    async def drain(self) -> None:
-        """Wait until every message handed over was answered, one way or the other."""
-        native = self.producer._native
-        await super().drain()
-        if self.failed:
-            await self.producer.look_after(native)
+
+async def hand_over(
+    native: AIOKafkaProducer,
+    topic: str,
+    data: bytes,
+    key: str | None,
+    headers: Mapping[str, str] | None,
+    partition: int | None,
+    timestamp: float | None,
+) -> asyncio.Future[RecordMetadata]:
+    """Give a message to a native producer, and return the future of the broker's answer.
+
+    Raises aiokafka's errors if it is not taken, and ``PayloadError`` for a key or header that is no text.
+    """
+    if partition is not None and partition not in (native.client.cluster.partitions_for_topic(topic) or ()):
+        await native.client.force_metadata_update()  # it may have been added a moment ago
+    try:
+        future: asyncio.Future[RecordMetadata] = await native.send(
+            topic,
+            data,
+            None if key is None else _native_key(key),
+            partition,
+            None if timestamp is None else int(timestamp * 1000),
+            None if headers is None else _native_headers(headers),
+        )
+    except UnknownTopicOrPartitionError:
+        if not await native.client.force_metadata_update():
+            raise NodeNotReadyError("nobody there to say whether there is such a topic") from None
+        raise
+    return future
 
 
-def native_key(key: str) -> bytes:
+def _native_key(key: str) -> bytes:
     """Return a key as Kafka carries it. Raises ``PayloadError`` unless it is text."""
     try:
         return key.encode()
@@ -244,7 +255,7 @@ def native_key(key: str) -> bytes:
         raise _not_text("A key", key) from error
 
 
-def native_headers(headers: Mapping[str, str]) -> NativeHeaders:
+def _native_headers(headers: Mapping[str, str]) -> NativeHeaders:
     """Return headers as Kafka carries them. Raises ``PayloadError`` unless their values are text."""
     try:
         return [(name, value.encode()) for name, value in headers.items()]

@@ -13,7 +13,7 @@ from aiokafka.errors import InvalidProducerEpoch, ProducerFenced  # type: ignore
 from labkit.brokers.channel import Channel, PublishMeters
 from labkit.brokers.kafka.errors import NATIVE_ERRORS, Fenced, asking, publish_error
 from labkit.brokers.kafka.kept import KeptProducer
-from labkit.brokers.kafka.producer import native_headers, native_key
+from labkit.brokers.kafka.producer import hand_over
 from labkit.errors import BrokerError, PublishFailed, PublishInDoubt, PublishRefused
 from labkit.message import Message, encode
 
@@ -81,6 +81,12 @@ class Transactions(KeptProducer):
             channel = self._channels[topic] = Channel(self.client, topic)
         return channel.meters(publisher)
 
+    async def close(self) -> None:
+        """Abort what is open, so that nobody waits behind it, and close the connection."""
+        if self.open_transaction is not None:
+            await self.open_transaction.abort()
+        await super().close()
+
     def __repr__(self) -> str:
         return f"<kafka transactions {self.name!r}>"
 
@@ -124,15 +130,8 @@ class Transaction:
             meters.sent(message)
             self._messages.append((meters, message))
         try:
-            async with asyncio.timeout(self.owner.delivery_timeout):
-                answer = await self._native.send(
-                    name,
-                    data,
-                    None if key is None else native_key(key),
-                    partition,
-                    None if timestamp is None else int(timestamp * 1000),
-                    None if headers is None else native_headers(headers),
-                )
+            async with asyncio.timeout(self.owner.limit):
+                answer = await hand_over(self._native, name, data, key, headers, partition, timestamp)
         except NATIVE_ERRORS as error:
             raise self._failure(error, name, was_sent=False) from error
         answer.add_done_callback(_heard)
@@ -192,7 +191,7 @@ class Transaction:
     async def _commit(self) -> None:
         await self._deliver()
         try:
-            async with asyncio.timeout(self.owner.delivery_timeout):
+            async with asyncio.timeout(self.owner.limit):
                 await self._native.commit_transaction()
         except BaseException as error:
             await self._end_in_doubt(error)
@@ -206,7 +205,7 @@ class Transaction:
     async def _deliver(self) -> None:
         """Wait until the broker has every message. aiokafka would commit without those that it refused."""
         try:
-            async with asyncio.timeout(self.owner.delivery_timeout):
+            async with asyncio.timeout(self.owner.limit):
                 for answer in self._answers:
                     await answer
         except NATIVE_ERRORS as error:
@@ -238,7 +237,7 @@ class Transaction:
             self.owner.is_fenced = True
             return
         try:
-            async with asyncio.timeout(self.owner.delivery_timeout):
+            async with asyncio.timeout(self.owner.limit):
                 await self._native.abort_transaction()
         except NATIVE_ERRORS as error:
             if _is_fenced(self._native, error):
@@ -258,7 +257,7 @@ class Transaction:
         if _is_fenced(self._native, error):
             return self.owner.fenced()
         what = f"The transaction failed with a message to {topic}"
-        seconds = self.owner.delivery_timeout
+        seconds = self.owner.limit
         return publish_error(error, what, was_sent=was_sent, seconds=seconds)
 
     def _require_open(self) -> None:

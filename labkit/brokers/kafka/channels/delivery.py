@@ -26,7 +26,12 @@ class TopicDelivery(OpenDelivery):
     __slots__ = ("_subscription", "era")
 
     def __init__(self, native: ConsumerRecord, subscription: TopicSubscription, era: int) -> None:
-        super().__init__(native, _read)
+        # Not through super(): a third of the time that a message costs us would go there.
+        self.native = native
+        self.redelivered = None
+        self.is_settled = False
+        self._read = _read
+        self._message = None
         self._subscription = subscription
         self.era = era
         """How many rebalances the subscriber had seen when it got this."""

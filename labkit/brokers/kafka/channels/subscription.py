@@ -74,13 +74,14 @@ class TopicSubscription(Subscription[TopicDelivery]):
         self._options = options
         self._era = 0
         self._handed_out: TopicDelivery | None = None
-        self._done: dict[TopicPartition, int] = {}
+        self._done: dict[tuple[str, int], int] = {}
         self._commit_at = 0.0
         self._dead_letters: DeadLetters | None = None
 
     @property
     def native(self) -> AIOKafkaConsumer:
-        """The consumer of aiokafka."""
+        """The consumer of aiokafka. Raises ``ChannelClosed`` before it was opened."""
+        self._require_reading()
         return self._native
 
     @property
@@ -116,7 +117,9 @@ class TopicSubscription(Subscription[TopicDelivery]):
 
     async def _next(self) -> TopicDelivery | None:
         if self._handed_out is not None:
-            await self._finish_last()
+            self._finish_last()
+            if time.monotonic() >= self._commit_at:
+                await self._commit()
         try:
             record = await self._native.getone()
         except ConsumerStoppedError:
@@ -173,18 +176,21 @@ class TopicSubscription(Subscription[TopicDelivery]):
         if self._handed_out is not None and self._handed_out.place == place:
             self._handed_out = None
 
-    async def _finish_last(self) -> None:
+    def _finish_last(self) -> None:
         delivery, self._handed_out = self._handed_out, None
         if delivery is None or delivery.is_settled or delivery.era != self._era:
             return
-        self._done[delivery.place] = delivery.native.offset + 1
-        if time.monotonic() >= self._commit_at:
-            await self._commit()
+        record = delivery.native
+        self._done[record.topic, record.partition] = record.offset + 1
 
     async def _commit(self) -> None:
+        """Store how far what was handed out is done. What is not stored is read again, never lost."""
         self._commit_at = time.monotonic() + COMMIT_SECONDS
-        done, self._done = self._done, {}
-        with suppress(KafkaError, TimeoutError):  # a place that is not stored is read again, never lost
+        done = {TopicPartition(*place): offset for place, offset in self._done.items()}
+        self._done.clear()
+        if not done:
+            return
+        with suppress(KafkaError, TimeoutError):
             async with asyncio.timeout(CALL_SECONDS):
                 await self._native.commit(done)
 
@@ -215,19 +221,20 @@ class TopicSubscription(Subscription[TopicDelivery]):
             self._native.seek(place, offset)
         except (KafkaError, ValueError) as error:
             what = f"{self.name} cannot go to offset {offset} of {place.topic}/{place.partition}"
-            raise meaning(error, what, "it reads `subscription.assignment`") from error
+            raise meaning(
+                error, what, "choose a partition of `subscription.assignment`, and an offset from 0 on"
+            ) from error
         self._forget(place)
 
     def pause(self, *partitions: int) -> None:
         """Take no more from these partitions (all if none is named); the subscriber stays in its group."""
-        self._native.pause(*self._places(partitions))
+        self.native.pause(*self._places(partitions))
 
     def resume(self, *partitions: int) -> None:
         """Take again from these partitions (all if none is named), where it stopped."""
-        self._native.resume(*self._places(partitions))
+        self.native.resume(*self._places(partitions))
 
     def _places(self, partitions: Iterable[int]) -> list[TopicPartition]:
-        self._require_reading()
         wanted = set(partitions)
         return [place for place in self.assignment if not wanted or place.partition in wanted]
 
@@ -275,8 +282,7 @@ class TopicSubscription(Subscription[TopicDelivery]):
     # Rebalances, and the end.
 
     async def _revoked(self, partitions: Iterable[TopicPartition]) -> None:
-        if self._done:
-            await self._commit()
+        await self._commit()
         self._era += 1
         self._handed_out = None
         self.rebalances.append(Rebalance("revoked", tuple(sorted(partitions))))
@@ -300,10 +306,8 @@ class TopicSubscription(Subscription[TopicDelivery]):
 
     async def _unsubscribe(self) -> None:
         if self.error is None:
-            self._commit_at = float("inf")
-            await self._finish_last()
-        if self._done:
-            await self._commit()
+            self._finish_last()
+        await self._commit()
         await stop_consumer(self._native)
 
 
