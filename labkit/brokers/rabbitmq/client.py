@@ -33,7 +33,7 @@ from labkit.brokers.rabbitmq.channels.rpc import Caller, ReplyWay
 from labkit.brokers.rabbitmq.channels.stream import Stream, StreamOptions, stream_arguments
 from labkit.brokers.rabbitmq.channels.way import Way
 from labkit.brokers.rabbitmq.errors import ask
-from labkit.errors import ConnectFailed, LoginRefused
+from labkit.errors import ConnectFailed, LoginRefused, NoAnswer
 from labkit.events import Observer
 
 __all__ = ["RabbitmqClient"]
@@ -42,6 +42,9 @@ KeepsMessages = TypeVar("KeepsMessages", bound=AnyQueue)
 
 RECONNECT_SECONDS = 0.2
 """Pause between attempts. aio-pika's own 5 s would leave a subscriber deaf that long after a restart."""
+
+RESTORE_SECONDS = 30.0
+"""The longest it is waited for a connection to come back."""
 
 
 class RabbitmqClient(BrokerClient):
@@ -134,6 +137,15 @@ class RabbitmqClient(BrokerClient):
             await queue.bind(*bind)
         return queue
 
+    async def delayed(self, target: AnyQueue, seconds: float) -> Queue:
+        """Return a queue that hands on to ``target`` what it has held for so long: publish to it.
+
+        RabbitMQ has no delay; this is a queue without subscribers whose messages expire, and whose dead
+        letters go to the target. One delay a queue, because only the head of a queue can expire.
+        """
+        name = f"{target.name}.after.{seconds:g}s"
+        return await self.queue(name, message_ttl=seconds, dead_letter=("", target.name))
+
     async def stream(
         self, name: str, *, arguments: Mapping[str, Any] | None = None, **options: Unpack[StreamOptions]
     ) -> Stream:
@@ -187,8 +199,16 @@ class RabbitmqClient(BrokerClient):
         return self._restored.is_set()
 
     async def restored(self) -> None:
-        """Wait until ``is_restored``."""
-        await self._restored.wait()
+        """Wait until ``is_restored``. Raises ``NoAnswer`` if that takes longer than a broker's restart."""
+        try:
+            async with asyncio.timeout(RESTORE_SECONDS):
+                await self._restored.wait()
+        except TimeoutError as error:
+            raise NoAnswer(
+                f"The connection to RabbitMQ was not back within {RESTORE_SECONDS:g} s.",
+                broker=self.broker,
+                remedy="check that the broker runs, and that what was declared can be declared again",
+            ) from error
 
     async def robust_channel(self, *, confirms: bool = True) -> AbstractRobustChannel:
         """Return a new AMQP channel that comes back, with what was made on it, after a broken connection."""
