@@ -62,8 +62,10 @@ class QueueDelivery(OpenDelivery):
         """Reject it, because the work on it failed."""
         await self.reject()
 
-    async def reply(self, value: object, **properties: Unpack[Properties]) -> bool:
+    async def reply(self, value: object, **properties: Unpack[Properties]) -> bool | None:
         """Answer a request; returns whether somebody still waits where the reply goes.
+
+        Of a direct reply RabbitMQ does not tell: returns None.
 
         Raises ``BrokerError`` if the message asks for none, and what ``Queue.publish`` raises.
         """

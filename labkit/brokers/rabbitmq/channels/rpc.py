@@ -15,7 +15,7 @@ from labkit.brokers.rabbitmq.channels.consuming import read_message
 from labkit.brokers.rabbitmq.channels.outlet import Outlet
 from labkit.brokers.rabbitmq.channels.properties import Properties
 from labkit.brokers.rabbitmq.channels.queue import Queue
-from labkit.brokers.rabbitmq.channels.way import replies_of
+from labkit.brokers.rabbitmq.channels.way import DIRECT, replies_of
 from labkit.brokers.rabbitmq.errors import ask, asking
 from labkit.errors import BrokerError, ChannelClosed, NoReply, NoResponders
 from labkit.events import Kind
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Caller", "Reply", "ReplyWay"]
 
 ReplyWay = Literal["direct", "queue"]
-DIRECT = "amq.rabbitmq.reply-to"
-"""RabbitMQ's name for "straight to the connection that asks": no queue is made, and nothing is kept."""
 
 
 class Reply(Delivery):
