@@ -7,21 +7,27 @@ its outputs can be compared strictly.
 from labkit.lessons.course import Course, Lesson, course_map, read_course
 from labkit.lessons.exercise import Exercise, exercise
 from labkit.lessons.prediction import Prediction, predict
+from labkit.lessons.reading import LAST, answer_of, read, take, wait_for
 from labkit.lessons.ready import ready
 from labkit.lessons.shown import Shown, edit_source, show_source, table
 
 __all__ = [
+    "LAST",
     "Course",
     "Exercise",
     "Lesson",
     "Prediction",
     "Shown",
+    "answer_of",
     "course_map",
     "edit_source",
     "exercise",
     "predict",
+    "read",
     "read_course",
     "ready",
     "show_source",
     "table",
+    "take",
+    "wait_for",
 ]

@@ -35,6 +35,7 @@ class Panel {
   show(cell) {
     this.cell = cell;
     if (!cell) return this.root.replaceChildren(this.hint);
+    this.root.dataset.broker = cell.group.broker;
     const focused = this.root.contains(document.activeElement) ? document.activeElement : null;
     this.facts.replaceChildren(...this.factsOf(cell), this.buttonsOf(cell));
     setText(this.code, cell.claim?.source ?? "");
@@ -46,7 +47,6 @@ class Panel {
 
   factsOf({ name, kind, claim, trial, group }) {
     const title = make("h4", "lk-gtitle");
-    title.dataset.broker = group.broker;
     title.append(make("span", "lk-mark"), claim ? `${name}: ${claim.aspect}` : name);
     const facts = [title];
     if (claim) facts.push(make("p", "lk-gquestion", this.questions[claim.aspect]));
