@@ -62,3 +62,15 @@ async def test_a_killed_broker_comes_back_on_the_same_address() -> None:
         await lab.restart("nats")
         assert lab.servers["nats"].state is State.RUNNING
         assert lab.servers["nats"].url == before
+
+
+async def test_the_table_of_guarantees_has_what_was_asked_for_and_ends_with_the_lab() -> None:
+    require("nats")
+    async with await Lab.start("nats") as lab:
+        guarantees = lab.guarantees()
+        assert [group["broker"] for group in guarantees.groups] == ["nats"]
+        assert (await guarantees.run("nats", "subject", aspect="ordering")).shown == 1
+        with pytest.raises(LabError, match="runs no redis"):
+            lab.guarantees("nats", "redis")
+    with pytest.raises(LabError, match="stopped"):
+        await guarantees.run()

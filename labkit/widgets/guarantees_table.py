@@ -79,6 +79,8 @@ class GuaranteesTable(LiveWidget):
         end, and tries no more. Raises ``LabError`` if there is nothing of that name, or nothing left to try
         because the broker is missing.
         """
+        if self._is_stopped:
+            raise LabError("This table's lab was stopped.", remedy="start a lab, and make a new table")
         spots = self._spots(broker, channel, aspect)
         work = self.own(self._trials.run(spots))
         try:

@@ -1,4 +1,4 @@
-"""Both lessons in a real JupyterLab in a real browser: Run All, as a learner would."""
+"""The lessons in a real JupyterLab in a real browser: Run All, as a learner would."""
 
 from __future__ import annotations
 
@@ -19,12 +19,17 @@ from tests.conftest import require
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 COURSE = read_course(Path(__file__).parents[2] / "notebooks")
-every_lesson = pytest.mark.parametrize("lesson", COURSE.lessons, ids=lambda lesson: lesson.file)
+LESSONS = {lesson.file: lesson for lesson in COURSE.lessons}
+with_a_picture = pytest.mark.parametrize("lesson", ["00_start_here", "01_publish_subscribe"])
+in_each_theme = pytest.mark.parametrize("theme", ["light", "dark"])
 
 HAS_SENT = """(root, count) => {
     const texts = [...root.querySelectorAll('.lk-publisher .lk-count')].map((one) => one.textContent);
     return texts.length > 0 && texts.every((text) => Number(text.replace(/\\D/g, '')) >= count);
 }"""
+RUNS_OR_FAILED = """() => document.querySelector('.lk-gcell[data-state="running"]')
+    ?? document.querySelector('[data-mime-type="application/vnd.jupyter.error"]')"""
+RESULTS = "import json; print(json.dumps(guarantees.results))"
 ROWS = "import json; print(json.dumps(flow.snapshot().rows))"
 
 
@@ -43,19 +48,19 @@ async def open_lesson(open_notebook: OpenNotebook, lessons: Path, lesson: Lesson
     return await open_notebook(path=lessons / f"{lesson.file}.ipynb", viewport=viewport)
 
 
-@every_lesson
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@with_a_picture
+@in_each_theme
 async def test_a_lesson_runs_from_top_to_bottom_and_its_picture_is_true(
-    open_notebook: OpenNotebook, lessons: Path, lesson: Lesson, theme: str
+    open_notebook: OpenNotebook, lessons: Path, lesson: str, theme: str
 ) -> None:
-    notebook = await open_lesson(open_notebook, lessons, lesson)
+    notebook = await open_lesson(open_notebook, lessons, LESSONS[lesson])
     await notebook.use_theme(f"JupyterLab {theme.title()}")
     await notebook.start_all()
     flow = FlowOnPage(notebook.page)
     await flow.root.wait_for(timeout=60_000)
-    await flow.wait_for(HAS_SENT, 12 if lesson.exercises else 1)
+    await flow.wait_for(HAS_SENT, 12 if LESSONS[lesson].exercises else 1)
     await notebook.bring_into_view(".lk-flow")
-    await notebook.picture(f"{lesson.file}-{theme}")
+    await notebook.picture(f"{lesson}-{theme}")
     await notebook.wait_until_all_ran(180)
 
     assert await notebook.error_outputs() == []
@@ -64,7 +69,28 @@ async def test_a_lesson_runs_from_top_to_bottom_and_its_picture_is_true(
         rows = [row for row in told if row[0] == title]
         assert await flow.sent(broker) == sum(int(row[2] or 0) for row in rows)
         assert await flow.received(broker) == {row[1]: int(row[6]) for row in rows if row[6]}
-    await notebook.picture(f"{lesson.file}-{theme}-at-the-end", flow.root)
+    await notebook.picture(f"{lesson}-{theme}-at-the-end", flow.root)
+
+
+@in_each_theme
+@pytest.mark.timeout(500)
+async def test_the_table_of_guarantees_shows_what_a_lesson_runs(
+    open_notebook: OpenNotebook, lessons: Path, theme: str
+) -> None:
+    notebook = await open_lesson(open_notebook, lessons, LESSONS["02_meet_the_brokers"])
+    await notebook.use_theme(f"JupyterLab {theme.title()}")
+    await notebook.start_all()
+    await notebook.page.wait_for_function(RUNS_OR_FAILED, timeout=200_000)
+    assert await notebook.error_outputs() == []
+    await notebook.bring_into_view(".lk-guarantees .lk-gframe")
+    await notebook.picture(f"02_meet_the_brokers-{theme}")
+    await notebook.wait_until_all_ran(240)
+
+    assert await notebook.error_outputs() == []
+    told = json.loads(await notebook.run_code(RESULTS))
+    shown = notebook.page.locator('.lk-gcell[data-aspect="persistence"][data-state="shown"]')
+    assert await shown.count() == len(told) == 11
+    await notebook.picture(f"02_meet_the_brokers-{theme}-at-the-end", notebook.page.locator(".lk-guarantees"))
 
 
 async def test_the_first_cell_shows_a_card_for_each_broker_with_its_address_and_time(

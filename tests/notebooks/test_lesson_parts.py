@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-from labkit.errors import LabError, ProgramMissing, SetupError
-from labkit.lessons import Exercise, predict, show_source, table
+from labkit.brokers.delivery import Delivery
+from labkit.errors import LabError, NoReply, ProgramMissing, SetupError
+from labkit.lessons import Exercise, answer_of, predict, show_source, table, wait_for
 from labkit.lessons.checks import listed
 from labkit.lessons.course import Course, ExerciseText, Lesson, read_course
 from labkit.lessons.exercise import Attempt, Finding
 from labkit.lessons.shown import note
+from labkit.message import Message
 
 REASONS = {0: "Nobody kept them.", 3: "They were kept."}
 
@@ -137,3 +139,23 @@ def test_an_unknown_exercise_is_named_with_the_ones_there_are() -> None:
     with pytest.raises(SetupError, match="no exercise 'juggling'") as caught:
         read_course().find("juggling")
     assert "bookkeeping" in caught.value.remedy
+
+
+async def test_a_request_without_a_reply_is_told_in_words() -> None:
+    async def replied() -> Delivery:
+        return Delivery(b'{"tea": 42}', lambda data: Message(data, "stock"))
+
+    async def unheard() -> Delivery:
+        raise NoReply("Nobody replied within 1 s.", remedy="ask again")
+
+    assert await answer_of(replied()) == {"tea": 42}
+    assert await answer_of(unheard()) == "NoReply: Nobody replied within 1 s."
+
+
+async def test_what_takes_a_while_is_asked_for_again() -> None:
+    answers = iter([0, 0, 3])
+
+    async def ask() -> int:
+        return next(answers)
+
+    assert await wait_for(ask) == 3
