@@ -196,7 +196,7 @@ class NatsClient(BrokerClient):
         act = publishing(subject)
         if self.is_secured and act not in self._allowed and self.is_connected:
             await self.reach()
-            if act not in self.denials:
+            if act not in self.denials.unheard:
                 self._allow(act)
         denied = self.denials.take(act)
         if denied is not None:

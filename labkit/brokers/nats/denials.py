@@ -40,14 +40,9 @@ class Denials:
         """Called with what was refused, and the error to raise."""
         self.losses = 0
         """How often the connection was lost."""
-        self._unheard: dict[str, NotAllowed] = {}
+        self.unheard: dict[str, NotAllowed] = {}
+        """The errors to raise, by what was refused."""
         self._waiting: dict[asyncio.Timeout, tuple[str, ...]] = {}
-
-    def __len__(self) -> int:
-        return len(self._unheard)
-
-    def __contains__(self, act: str) -> bool:
-        return act in self._unheard
 
     def read(self, error: Exception) -> NotAllowed | None:
         """Return what the native error means, if it is a refusal; None if it is something else."""
@@ -68,8 +63,8 @@ class Denials:
         found = VIOLATION.search(str(denied.__cause__))
         assert found is not None
         act = f"{found[1]} to {found[2]}".lower()
-        if len(self._unheard) < MOST:
-            self._unheard[act] = denied
+        if len(self.unheard) < MOST:
+            self.unheard[act] = denied
         for limit, acts in self._waiting.items():
             if _is_one_of(act, acts):
                 limit.reschedule(asyncio.get_running_loop().time())
@@ -87,16 +82,16 @@ class Denials:
 
         What ends in a dot stands for all that begin with it.
         """
-        for act, denied in self._unheard.items():  # few, if any
+        for act, denied in self.unheard.items():  # few, if any
             if _is_one_of(act, acts):
                 if not act.startswith(REPLIES):
-                    del self._unheard[act]
+                    del self.unheard[act]
                 return denied
         return None
 
     def take_any(self) -> NotAllowed | None:
         """Return the oldest refusal, and forget it; None if there is none."""
-        return self._unheard.pop(next(iter(self._unheard)), None) if self._unheard else None
+        return self.unheard.pop(next(iter(self.unheard)), None) if self.unheard else None
 
     @contextmanager
     def watched(self, limit: asyncio.Timeout, *acts: str) -> Iterator[None]:
@@ -109,7 +104,7 @@ class Denials:
 
     def forget(self) -> None:
         """Forget everything: a new connection may be another user's, or the rules may have changed."""
-        self._unheard.clear()
+        self.unheard.clear()
 
 
 def _is_one_of(act: str, acts: tuple[str, ...]) -> bool:
