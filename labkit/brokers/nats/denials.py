@@ -20,6 +20,7 @@ REPLIES = "subscription to _inbox."
 """nats-py subscribes once for the replies to all its questions, so a refusal of that stays true."""
 
 MOST = 1000
+MOST_ALLOWED = 10_000
 
 
 def publishing(subject: str) -> str:
@@ -38,6 +39,8 @@ class Denials:
     def __init__(self) -> None:
         self.listeners: set[Callable[[str, NotAllowed], None]] = set()
         """Called with what was refused, and the error to raise."""
+        self.allowed: set[str] = set()
+        """What the server is known to have let pass on this connection."""
         self.losses = 0
         """How often the connection was lost."""
         self.unheard: dict[str, NotAllowed] = {}
@@ -63,6 +66,7 @@ class Denials:
         found = VIOLATION.search(str(denied.__cause__))
         assert found is not None
         act = f"{found[1]} to {found[2]}".lower()
+        self.allowed.discard(act)
         if len(self.unheard) < MOST:
             self.unheard[act] = denied
         for limit, acts in self._waiting.items():
@@ -76,6 +80,12 @@ class Denials:
         self.losses += 1
         for limit in self._waiting:
             limit.reschedule(asyncio.get_running_loop().time())
+
+    def allow(self, act: str) -> None:
+        """Take note that the server has let this pass."""
+        if len(self.allowed) >= MOST_ALLOWED:
+            self.allowed.clear()
+        self.allowed.add(act)
 
     def take(self, *acts: str) -> NotAllowed | None:
         """Return a refusal of one of these, and forget it; None if there is none.
@@ -105,6 +115,7 @@ class Denials:
     def forget(self) -> None:
         """Forget everything: a new connection may be another user's, or the rules may have changed."""
         self.unheard.clear()
+        self.allowed.clear()
 
 
 def _is_one_of(act: str, acts: tuple[str, ...]) -> bool:

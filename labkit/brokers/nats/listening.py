@@ -132,7 +132,7 @@ class NatsSubscription(Subscription[AnyDelivery]):
         self._wake()
         done, _ = await asyncio.wait([worker], timeout=self.client.drain_seconds)
         if not done:
-            self.client.note_drain_timed_out(self)
+            self.client.reports.note_drain_timed_out(self)
 
     async def _stop_coming(self) -> None:
         """Tell the server to send no more, and wait until what it had sent is here."""
