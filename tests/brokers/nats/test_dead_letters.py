@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,6 +27,11 @@ async def give_up(stream: Stream, *values: object, attempts: int = 2) -> None:
     async with consumer.subscribe() as billing:
         for _ in range(attempts * len(values)):
             await (await anext(billing)).nak()
+        # JetStream gives a message up when it would send it again, so somebody must still ask for messages.
+        await stream.publish("fence")
+        fence = await anext(billing)
+        assert fence.value == "fence"
+        await fence.ack_sync()
 
 
 async def take(stream: Stream, count: int) -> list[DeadLetter]:
@@ -67,11 +71,8 @@ async def test_none_is_missed_though_nobody_is_there_to_read(
     client: NatsClient, server: Server, name: str
 ) -> None:
     stream = await client.stream(name)
-    letters = await stream.dead_letters()
+    await stream.dead_letters()
     await give_up(stream, *range(20))
-    async with asyncio.timeout(20):
-        while await letters.depth() < 20:  # noqa: ASYNC110  # a nak that was only just sent dies with the broker
-            await asyncio.sleep(0.01)
     await server.kill()
     await server.restart()
     await client.restored()
