@@ -99,7 +99,9 @@ class Subscription(ABC, Generic[AnyDelivery]):
         try:
             async for delivery in self:
                 result = handler(delivery)
-                if inspect.isawaitable(result):
+                if result is not None and inspect.isawaitable(
+                    result
+                ):  # the first costs nothing, the second does
                     await result
                 await self._settle(delivery)
         except Exception as error:
