@@ -6,7 +6,7 @@ from redis.exceptions import ResponseError
 
 from labkit.brokers.experiment import Bench, Experiments, Seen
 from labkit.brokers.redis.client import RedisClient
-from labkit.brokers.redis.experiments.trying import LAST, keys_of, take, take_all, yes_if
+from labkit.brokers.redis.experiments.trying import LAST, keys_of, order_of, take, take_all, yes_if
 from labkit.errors import PublishFailed
 from labkit.guarantees import Answer, Aspect
 
@@ -41,7 +41,7 @@ async def ordering(bench: Bench[RedisClient]) -> Seen:
         for number in range(200):
             await channel.publish(number)
         arrived = await take(billing, 200)
-    return Seen(yes_if(arrived == sorted(arrived)), f"{len(arrived)} arrived, in order")
+    return Seen(yes_if(arrived == sorted(arrived)), f"{len(arrived)} arrived, {order_of(arrived)}")
 
 
 @EXPERIMENTS.claim(Aspect.PERSISTENCE, Answer.NO, "who is not subscribed when it is published never gets it")
