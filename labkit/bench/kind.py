@@ -10,7 +10,10 @@ from typing import Any, ClassVar
 from labkit.bench.cell import Contestant, Operation
 from labkit.bench.stage import Stage
 
-__all__ = ["Arrived", "Build", "Kind", "Work"]
+__all__ = ["REPLY_SECONDS", "Arrived", "Build", "Kind", "Work"]
+
+REPLY_SECONDS = 5.0
+"""How long everybody waits for a reply."""
 
 Work = Callable[..., Awaitable[Any]]
 """What is measured. FIRE and CONFIRM: ``work(payload)`` publishes it. REQUEST: ``work(payload)`` returns the

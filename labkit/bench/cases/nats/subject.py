@@ -1,45 +1,20 @@
-"""NATS: the contestants side by side."""
+"""NATS subjects: the contestants side by side."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
 
-import nats
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from labkit.bench.cases.nats.native import connect, faststream, new_faststream, on_stage
 from labkit.bench.cell import Operation
-from labkit.bench.kind import Arrived, Kind, Work
+from labkit.bench.kind import REPLY_SECONDS, Arrived, Kind, Work
 from labkit.bench.stage import Stage
 from labkit.brokers.delivery import Delivery
 
-__all__ = ["KINDS", "Subject"]
-
-
-SETTINGS: dict[str, Any] = {"reconnect_time_wait": 0.1, "max_reconnect_attempts": -1, "ping_interval": 10}
-"""The lab's own, for everybody."""
-
-
-async def connect(url: str) -> Client:
-    """Return a raw connection with the settings of the lab's own."""
-    return await nats.connect(url, **SETTINGS)
-
-
-async def on_stage(stage: Stage) -> Client:
-    """Return a raw connection that is closed with the stage."""
-    native = await connect(stage.url)
-    stage.at_close(native.close)
-    return native
-
-
-async def faststream(stage: Stage) -> Any:
-    """Return a started FastStream broker without subscribers."""
-    from faststream.nats import NatsBroker
-
-    return await stage.started(NatsBroker(stage.url, logger=None, **SETTINGS))
+__all__ = ["Subject", "subject"]
 
 
 class Subject(Kind):
@@ -79,7 +54,6 @@ class Subject(Kind):
 
 
 subject = Subject()
-KINDS: tuple[Kind, ...] = (subject,)
 
 
 @subject.raw(Operation.FIRE)
@@ -161,9 +135,7 @@ async def _(stage: Stage) -> Work:
 
 @subject.faststream(Operation.CONSUME, Operation.HANDLE)
 async def _(stage: Stage) -> Work:
-    from faststream.nats import NatsBroker
-
-    broker = NatsBroker(stage.url, logger=None, **SETTINGS)
+    broker = new_faststream(stage)
     take = stage.received.take
 
     async def handle(body: bytes) -> None:
@@ -172,3 +144,51 @@ async def _(stage: Stage) -> Work:
     broker.subscriber(stage.name)(handle)
     await stage.started(broker)
     return stage.received.complete
+
+
+@subject.raw(Operation.REQUEST)
+async def _(stage: Stage) -> Work:
+    replier, native = await on_stage(stage), await on_stage(stage)
+
+    async def reply(message: Msg) -> None:
+        await message.respond(message.data)
+
+    await replier.subscribe(stage.name, cb=reply)
+    await replier.flush()
+
+    async def ask(payload: bytes) -> bytes:
+        return (await native.request(stage.name, payload, REPLY_SECONDS)).data
+
+    return ask
+
+
+@subject.ours(Operation.REQUEST)
+async def _(stage: Stage) -> Work:
+    replier, client = await stage.client(), await stage.client()
+    subscription = await stage.enter(replier.subject(stage.name).subscribe("quoter"))
+    subscription.run(lambda request: request.reply(request.data))
+    prices = client.subject(stage.name)
+
+    async def ask(payload: bytes) -> bytes:
+        reply: Delivery = await prices.request(payload, timeout=REPLY_SECONDS)
+        return reply.data
+
+    return ask
+
+
+@subject.faststream(Operation.REQUEST)
+async def _(stage: Stage) -> Work:
+    replier, broker = new_faststream(stage), await faststream(stage)
+
+    async def reply(body: bytes) -> bytes:
+        return body
+
+    replier.subscriber(stage.name)(reply)
+    await stage.started(replier)
+
+    async def ask(payload: bytes) -> bytes:
+        reply = await broker.request(payload, subject=stage.name, timeout=REPLY_SECONDS)
+        body: bytes = reply.body
+        return body
+
+    return ask
