@@ -31,7 +31,7 @@ class Kind(ABC):
     """A kind of channel. What it does itself, it does with the raw client, the same for every contestant."""
 
     broker: ClassVar[str]
-    name: ClassVar[str]
+    name: str
 
     def __init__(self) -> None:
         self.builds: dict[Operation, dict[Contestant, Build]] = {}

@@ -38,11 +38,8 @@ class QueueKind(Kind):
     def __init__(self, kind: Literal["classic", "quorum"]) -> None:
         super().__init__()
         self.kind = kind
+        self.name = f"{kind} queue"
         self.arguments: dict[str, Any] = {"x-queue-type": kind}
-
-    @property
-    def name(self) -> str:  # type: ignore[override]  # two objects of this class have two names
-        return f"{self.kind} queue"
 
     async def exchange(self, channel: AbstractRobustChannel, name: str) -> AbstractRobustExchange:
         """Declare the exchange on this AMQP channel."""

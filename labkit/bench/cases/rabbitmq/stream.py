@@ -22,7 +22,7 @@ from labkit.bench.stage import Stage
 
 __all__ = ["StreamKind", "stream"]
 
-FROM_NOW_ON = {"x-stream-offset": "next"}
+FROM_NOW_ON: dict[str, Any] = {"x-stream-offset": "next"}
 
 
 async def declare(channel: AbstractChannel, name: str) -> AbstractQueue:
