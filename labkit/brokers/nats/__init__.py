@@ -1,1 +1,1 @@
-"""NATS: subjects."""
+"""NATS: subjects, and JetStream's streams."""

@@ -8,32 +8,86 @@ is gone, and nobody says so: core NATS delivers at most once.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
+import ssl
+import time
+from collections import deque
 from contextlib import suppress
+from typing import Any
 
-import nats
 import nats.errors
 from nats.aio.client import Client as NativeClient
+from nats.js import JetStreamContext
 
-from labkit.brokers.client import CONNECT_SECONDS, BrokerClient
+from labkit.brokers.client import CALL_SECONDS, CONNECT_SECONDS, BrokerClient
+from labkit.brokers.nats.channels.stream import Stream
 from labkit.brokers.nats.channels.subject import Subject
-from labkit.errors import ConnectFailed
+from labkit.brokers.nats.denials import Denials, publishing
+from labkit.brokers.nats.errors import NATIVE, asking, connect_error, reason, translate
+from labkit.brokers.nats.listening import GOODBYE_SECONDS, NatsSubscription
+from labkit.brokers.nats.status import OnStatus, Status, StatusEvent
+from labkit.errors import BrokerError, ConnectionLost, NoAnswer
+from labkit.events import Observer
 
 __all__ = ["NatsClient"]
 
 RECONNECT_SECONDS = 0.1
 """Pause between attempts. nats-py's own 2 s would leave a subscriber deaf that long after a restart."""
 
-GOODBYE_SECONDS = 1.0
+PING_SECONDS = 10.0
+"""Pause between pings. A server that leaves two unanswered is given up, and the client connects again."""
+
+DRAIN_SECONDS = 5.0
+RESTORED_SECONDS = 20.0
+EVENTS_KEPT = 1000
+SUBJECTS_KEPT = 10_000
 
 log = logging.getLogger("labkit")
 
 
 class NatsClient(BrokerClient):
-    """One connection to a NATS server."""
+    """One connection to a NATS server.
+
+    ``reconnect_wait`` and ``ping_interval`` are seconds; ``drain_seconds`` is the longest that ``close``
+    waits for handlers to be done with what has arrived. ``on_status`` is called with each ``StatusEvent``.
+    Everything else goes to nats-py as it is: ``user``, ``password``, ``token``, ``nkeys_seed``,
+    ``inbox_prefix`` and so on.
+    """
 
     broker = "nats"
-    _native: NativeClient | None = None
+
+    def __init__(
+        self,
+        url: str,
+        observer: Observer | None = None,
+        *,
+        reconnect_wait: float = RECONNECT_SECONDS,
+        ping_interval: float = PING_SECONDS,
+        drain_seconds: float = DRAIN_SECONDS,
+        tls: ssl.SSLContext | None = None,
+        on_status: OnStatus | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(url, observer)
+        self.drain_seconds = drain_seconds
+        self.events: deque[StatusEvent] = deque(maxlen=EVENTS_KEPT)
+        """What happened to the connection, oldest first; the newest thousand."""
+        self.problems: deque[BrokerError] = deque(maxlen=EVENTS_KEPT)
+        """What the server or nats-py complained of when no call was waiting to be told."""
+        self.denials = Denials()
+        self.is_secured = False
+        """Whether this server knows users, who may not do everything."""
+        self._allowed: set[str] = set()
+        self.denials.listeners.add(lambda act, denied: self._allowed.discard(act))
+        self._pongs: set[asyncio.Future[bool]] = set()
+        self._on_status = on_status
+        self._options = {"reconnect_time_wait": reconnect_wait, "ping_interval": ping_interval, **options}
+        if tls is not None:
+            self._options["tls"] = tls
+        self._native: NativeClient | None = None
+        self._jetstream: JetStreamContext | None = None
+        self._is_connecting = False
 
     @property
     def native(self) -> NativeClient:
@@ -44,49 +98,235 @@ class NatsClient(BrokerClient):
         return self._native
 
     @property
+    def jetstream(self) -> JetStreamContext:
+        """nats-py's JetStream. Raises ``ChannelClosed`` before the connection was opened."""
+        if self._native is None or self._jetstream is None:
+            self.require_open()
+        assert self._jetstream is not None
+        return self._jetstream
+
+    @property
     def is_connected(self) -> bool:
         """Whether there is a connection at this moment."""
         return self._native is not None and self._native.is_connected
+
+    @property
+    def status(self) -> Status:
+        """What the connection is now: connected, disconnected (and trying), or closed."""
+        if self._native is None or self._native.is_closed:
+            return Status.CLOSED
+        return Status.CONNECTED if self._native.is_connected else Status.DISCONNECTED
 
     def subject(self, name: str) -> Subject:
         """Return a subject: ``orders.created``, or ``orders.*`` and ``orders.>`` to subscribe to many."""
         return Subject(self, name)
 
+    async def stream(self, name: str, *, subjects: list[str] | None = None, **settings: Any) -> Stream:
+        """Return a stream, made if there is none of this name: a store of all that its subjects get.
+
+        ``subjects`` is ``[name]`` if nothing is said. See ``Stream.declare`` for the settings. Raises
+        ``Conflict`` if it exists with other settings.
+        """
+        stream = Stream(self, name)
+        await stream.declare(subjects=subjects, **settings)
+        return stream
+
+    async def find_stream(self, name: str) -> Stream:
+        """Return a stream that exists, as it is. Raises ``NotFound``."""
+        stream = Stream(self, name)
+        await stream.info()
+        return stream
+
+    async def flush(self) -> None:
+        """Wait until the server has read all that was sent.
+
+        Raises ``NotAllowed`` if it refused a publish or subscribe of which nobody was told yet;
+        ``ConnectionLost`` or ``NoAnswer`` if it cannot be reached.
+        """
+        async with asking("NATS did not answer a ping", "check that the broker runs", self.denials):
+            await self.reach()
+        denied = self.denials.take_any()
+        if denied is not None:
+            raise denied
+
+    async def reach(self, seconds: float = CALL_SECONDS) -> None:
+        """Wait until the server has read all that was sent; raises nats-py's errors.
+
+        Not nats-py's ``flush``. That sends its ping ahead of what nats-py still holds, so the answer proves
+        nothing; and once it was given up, the answer that comes late ends nats-py's reading (2.16).
+        """
+        native = self.native
+        pong = asyncio.get_running_loop().create_future()
+        async with asyncio.timeout(seconds):
+            await native._flush_pending(force_flush=True)
+            if not native.is_connected:
+                raise nats.errors.ConnectionReconnectingError
+            self._pongs.add(pong)
+            try:
+                await native._send_ping(pong)
+                await asyncio.shield(pong)
+            finally:
+                self._pongs.discard(pong)
+
+    async def restored(self) -> None:
+        """Wait until the server answers, over a lost connection too; everybody is then subscribed again.
+
+        Raises ``NoAnswer`` if that takes longer than 20 seconds.
+        """
+        try:
+            async with asyncio.timeout(RESTORED_SECONDS):
+                while not await self._answers():  # noqa: ASYNC110  # nats-py does not say when it is ready
+                    await asyncio.sleep(0.01)
+        except TimeoutError as error:
+            raise translate(error, "NATS did not come back", "check that the broker runs") from error
+
+    async def _answers(self) -> bool:
+        try:
+            async with asking("NATS did not answer a ping", "", self.denials):
+                await self.reach()
+        except (ConnectionLost, NoAnswer):
+            return False
+        return True
+
+    async def check_allowed(self, subject: str) -> None:
+        """Raise ``NotAllowed`` if the server refused a publish to this subject of which nobody was told yet.
+
+        The first time for a subject, wait until the server has read the publish. Raises nats-py's errors.
+        """
+        act = publishing(subject)
+        if self.is_secured and act not in self._allowed and self.is_connected:
+            await self.reach()
+            if act not in self.denials:
+                self._allow(act)
+        denied = self.denials.take(act)
+        if denied is not None:
+            raise denied
+
+    def _allow(self, act: str) -> None:
+        if len(self._allowed) >= SUBJECTS_KEPT:
+            self._allowed.clear()
+        self._allowed.add(act)
+
+    async def close(self) -> None:
+        """Drain every subscriber that has a handler, close all, then the connection.
+
+        Raises the first error a handler left behind.
+        """
+        if self._is_open:
+            me = asyncio.current_task()  # a handler that closes its own client cannot wait for itself
+            await asyncio.gather(*(one.drain() for one in self._listeners() if one._worker is not me))
+        await super().close()
+
+    def _listeners(self) -> list[NatsSubscription[Any]]:
+        return [one for one in self._subscriptions if isinstance(one, NatsSubscription)]
+
     async def _connect(self) -> None:
         native = NativeClient()
+        self._is_connecting = True
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await native.connect(
                     self.url,
                     name="broker-lab",
-                    reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]  # annotated int, takes a float
                     max_reconnect_attempts=-1,
-                    ping_interval=10,
                     error_cb=self._on_error,
+                    disconnected_cb=self._on_disconnected,
+                    reconnected_cb=self._on_reconnected,
+                    closed_cb=self._on_closed,
+                    **self._options,
                 )
-        except (OSError, nats.errors.Error, TimeoutError, ValueError) as error:
-            await native.close()
-            raise ConnectFailed(
-                f"No NATS server answers at {self.url}: {error or type(error).__name__}.",
-                broker=self.broker,
-                remedy="check the address, and that the broker runs",
-            ) from error
+        except NATIVE as error:
+            self._is_connecting = False
+            with suppress(AssertionError):  # of an address it could not even read
+                await native.close()
+            raise connect_error(error, self.url) from error
+        finally:
+            self._is_connecting = False
         self._native = native
+        self._jetstream = native.jetstream(timeout=CALL_SECONDS)
+        self.is_secured = bool(native._server_info.get("auth_required"))
+        await self._note(Status.CONNECTED, f"to NATS {native._server_info.get('version')}")
+
+    async def _disconnect(self) -> None:
+        with suppress(OSError, nats.errors.Error):  # the broker is gone; so is what it had not read
+            await self.reach(GOODBYE_SECONDS)
+        native, self._native = self.native, None
+        self._jetstream = None
+        with suppress(OSError):  # the connection broke while it was being closed
+            await native.close()
+        if self.events[-1].kind is not Status.CLOSED:
+            await self._note(Status.CLOSED, "by this program")
 
     async def _on_error(self, error: Exception) -> None:
         """Fail the first connection at once; later, let nats-py reconnect, and show what else it reports."""
-        if self._native is None:
+        if self._is_connecting:
             raise error
-        lost = isinstance(error, OSError | nats.errors.UnexpectedEOF | nats.errors.StaleConnectionError)
-        if not lost and not isinstance(error, TimeoutError):
+        denied = self.denials.read(error)
+        if denied is not None:
+            self.problems.append(denied)
+            await self._note(Status.NOT_ALLOWED, denied.what)
+            self.denials.note(denied)
+        elif isinstance(error, nats.errors.SlowConsumerError):
+            await self._on_slow_consumer(error)
+        elif not isinstance(error, OSError | nats.errors.StaleConnectionError | TimeoutError):
+            self.problems.append(translate(error, "NATS reports a problem", ""))
+            await self._note(Status.PROBLEM, reason(error))
             log.warning("NATS: %s", error)
 
-    async def _disconnect(self) -> None:
-        native, self._native = self.native, None
-        try:
-            if native.is_connected:
-                await native.flush(GOODBYE_SECONDS)  # type: ignore[arg-type]  # annotated int, takes a float
-        except (OSError, nats.errors.Error):
-            pass  # the broker is gone; so is what it had not read
-        with suppress(OSError):  # the connection broke while it was being closed
-            await native.close()
+    async def _on_slow_consumer(self, error: nats.errors.SlowConsumerError) -> None:
+        """Count what was dropped; say it once for each time that a subscriber falls behind."""
+        slow = next((one for one in self._listeners() if one.native is error.sub), None)
+        words = f"{slow.name if slow else 'somebody'} on {error.subject} is too slow: messages are dropped"
+        if slow is not None:
+            slow.dropped += 1
+        last = self.events[-1]
+        if (last.kind, last.words) != (Status.SLOW_CONSUMER, words):
+            await self._note(Status.SLOW_CONSUMER, words)
+
+    async def _on_disconnected(self) -> None:
+        self.denials.lose_connection()
+        for pong in self._pongs:
+            if not pong.done():
+                pong.set_exception(nats.errors.UnexpectedEOF())
+        if self._native is not None and not self._native.is_closed:
+            await self._note(Status.DISCONNECTED, "the connection broke; connecting again until it is back")
+
+    async def _on_reconnected(self) -> None:
+        self.denials.forget()
+        self._allowed.clear()
+        await self._note(Status.RECONNECTED, "every subscription is back")
+        for one in self._listeners():
+            one.hear_reconnected()
+
+    async def _on_closed(self) -> None:
+        if self._native is None:
+            await self._note(Status.CLOSED, "by this program")
+        else:
+            await self._on_given_up(self._native.last_error)
+
+    async def _on_given_up(self, error: Exception | None) -> None:
+        """Tell every subscriber that nats-py does not try any more: the server sent what it cannot mend."""
+        words = reason(error) if error else "nats-py closed it"
+        await self._note(Status.CLOSED, words)
+        lost = ConnectionLost(
+            f"The connection to NATS was closed for good: {words}.",
+            broker=self.broker,
+            remedy="close this client, and open it again",
+        )
+        self.problems.append(lost)
+        for one in self._listeners():
+            one.hear_closed(lost)
+
+    def note_drain_timed_out(self, subscription: NatsSubscription[Any]) -> None:
+        """Say that a handler was not done in time."""
+        words = f"{subscription.name} on {subscription.channel.name} was not done with what had arrived"
+        self.events.append(StatusEvent(Status.DRAIN_TIMED_OUT, time.time(), words))
+        log.warning("NATS: %s after %g s", words, self.drain_seconds)
+
+    async def _note(self, kind: Status, words: str) -> None:
+        event = StatusEvent(kind, time.time(), words)
+        self.events.append(event)
+        if self._on_status is not None:
+            result = self._on_status(event)
+            if inspect.isawaitable(result):
+                await result

@@ -23,4 +23,34 @@ class NatsSubject(ChannelKind):
         return self.client.subject(self.name).subscribe(name)
 
 
-KINDS: dict[str, type[ChannelKind]] = {"nats-subject": NatsSubject}
+class NatsStream(ChannelKind):
+    """A stream with a durable pull consumer for each subscriber."""
+
+    broker = "nats"
+    keeps_for_the_absent = True
+    keeps_over_a_kill = True
+    mode = "pull"
+
+    async def open(self) -> None:
+        await super().open()
+        self.stream = await self.client.stream(self.name)
+
+    async def publish(self, number: int) -> None:
+        await self.stream.publish(number)
+
+    async def subscription(self, name: str) -> Subscription[Any]:
+        consumer = await self.stream.consumer(name, mode=self.mode, start="new")
+        return consumer.subscribe()
+
+
+class NatsPushStream(NatsStream):
+    """The same with push consumers, to which JetStream sends messages as they come."""
+
+    mode = "push"
+
+
+KINDS: dict[str, type[ChannelKind]] = {
+    "nats-subject": NatsSubject,
+    "nats-stream": NatsStream,
+    "nats-stream-push": NatsPushStream,
+}

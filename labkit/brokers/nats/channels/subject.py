@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import nats.errors
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription as NativeSubscription
 
-from labkit.brokers.channel import Channel
-from labkit.brokers.client import CALL_SECONDS
+from labkit.brokers.channel import Channel, PublishMeters
 from labkit.brokers.delivery import Delivery
-from labkit.brokers.subscription import InboxSubscription
-from labkit.errors import BrokerError, PublishFailed, Unsupported
+from labkit.brokers.nats.denials import REPLIES, publishing
+from labkit.brokers.nats.errors import NATIVE, publish_error
+from labkit.brokers.nats.listening import PENDING_BYTES, PENDING_MESSAGES, NatsSubscription
+from labkit.errors import BrokerError, NoReply, NoResponders, Unsupported
+from labkit.events import Kind
 from labkit.message import Message, encode
 
 if TYPE_CHECKING:
     from labkit.brokers.nats.client import NatsClient
 
-__all__ = ["Subject", "SubjectSubscription"]
+__all__ = ["Subject", "SubjectDelivery", "SubjectSubscription"]
+
+REPLY_SECONDS = 1.0
 
 
 class Subject(Channel):
@@ -39,32 +42,97 @@ class Subject(Channel):
     ) -> None:
         """Send one message to whoever is subscribed. NATS does not say whether anybody is.
 
-        Returns when the message is in the connection's buffer. Raises ``PublishFailed`` if it is too big, the
-        subject is malformed, or the buffer of a lost connection is full; ``Unsupported`` for a wildcard.
+        Returns when the message is in the connection's buffer. Raises ``PublishRefused`` if it is too big,
+        the subject is malformed, or the buffer of a lost connection is full; ``Unsupported`` for a wildcard;
+        ``NotAllowed`` if this user may not. Where the server knows users, the first publish to a subject
+        waits for it to read the message, since it would otherwise refuse unheard.
         """
         data = encode(value)
         if self.is_wildcard:
             raise self._wildcard_error()
         meters = self.meters(publisher)
-        if meters is None:
-            return await self._send(data, headers)
-        message = Message(data, self.name, headers=headers)
+        if meters is not None:
+            await self._publish_observed(Message(data, self.name, headers=headers), meters)
+        else:
+            await self._send(data, headers)
+
+    async def _publish_observed(self, message: Message, meters: PublishMeters) -> None:
         meters.sent(message)
         try:
-            await self._send(data, headers)
+            await self._send(message.data, message.headers)
         except BrokerError:
             meters.refused(message)
             raise
 
-    async def _send(self, data: bytes, headers: Mapping[str, str] | None) -> None:
+    async def _send(self, data: bytes, headers: Mapping[str, str] | None, reply_to: str = "") -> None:
+        client = self.client
         try:
-            await self.client.native.publish(self.name, data, headers=dict(headers) if headers else None)
-        except nats.errors.Error as error:
-            raise PublishFailed(
-                f"NATS did not take {len(data)} bytes for {self.name}: {error}.",
+            await client.native.publish(self.name, data, reply_to, dict(headers) if headers else None)
+            if client.is_secured or client.denials:
+                await client.check_allowed(self.name)
+        except NATIVE as error:
+            raise publish_error(error, len(data), self.name) from error
+
+    async def request(
+        self,
+        value: object,
+        *,
+        timeout: float = REPLY_SECONDS,  # noqa: ASYNC109  # every NATS client calls it so
+        headers: Mapping[str, str] | None = None,
+        publisher: str = "shop",
+    ) -> SubjectDelivery:
+        """Send one message, and return the first reply to it.
+
+        Raises ``NoResponders`` at once if nobody is subscribed; ``NoReply`` if somebody is, and no reply
+        comes within ``timeout`` seconds; ``PublishRefused`` and ``NotAllowed`` as ``publish`` does.
+        """
+        data = encode(value)
+        if self.is_wildcard:
+            raise self._wildcard_error()
+        message = Message(data, self.name, headers=headers)
+        meters = self.meters(publisher)
+        if meters is not None:
+            meters.sent(message)
+        try:
+            native = await self._ask(message, timeout)
+        except BaseException as error:
+            if meters is not None:
+                _count_unanswered(message, meters, error)
+            raise
+        reply = SubjectDelivery(native, self, publisher)
+        heard = self.client.meter(Kind.DELIVERED, self.name, publisher)
+        if heard is not None:
+            heard(reply.message)
+        return reply
+
+    async def _ask(self, message: Message, seconds: float) -> Msg:
+        denials, act = self.client.denials, publishing(self.name)
+        headers = dict(message.headers) if message.headers else None
+        try:
+            # nats-py has its own limit; this one ends at once if the server refuses.
+            async with asyncio.timeout(seconds + 1.0) as limit:
+                with denials.watched(limit, act, REPLIES):
+                    return await self.client.native.request(self.name, message.data, seconds, headers=headers)
+        except nats.errors.NoRespondersError as error:
+            raise self._no_responders() from error
+        except TimeoutError as error:
+            denied = denials.take(act, REPLIES)
+            if denied is not None:
+                raise denied from denied.__cause__
+            raise NoReply(
+                f"Nobody replied to {self.name} within {seconds:g} s.",
                 broker=self.broker,
-                remedy="check the subject and the size, and that the broker runs",
+                remedy="give it more time; ask again only if doing it twice does no harm",
             ) from error
+        except NATIVE as error:
+            raise publish_error(error, len(message.data), self.name) from error
+
+    def _no_responders(self) -> NoResponders:
+        return NoResponders(
+            f"Nobody is subscribed to {self.name}.",
+            broker=self.broker,
+            remedy="start whoever replies, then ask again: nobody has worked on it",
+        )
 
     def _wildcard_error(self) -> Unsupported:
         one = self.name.replace("*", "created").replace(">", "created")
@@ -74,47 +142,90 @@ class Subject(Channel):
             remedy=f"publish to one of them, say {one!r}",
         )
 
-    def subscribe(self, name: str) -> SubjectSubscription:
-        """Return a subscriber called ``name``, not yet open."""
-        return SubjectSubscription(self, name, filter=self.name if self.is_wildcard else "")
+    def subscribe(
+        self,
+        name: str,
+        *,
+        queue_group: str = "",
+        pending_messages: int = PENDING_MESSAGES,
+        pending_bytes: int = PENDING_BYTES,
+    ) -> SubjectSubscription:
+        """Return a subscriber called ``name``, not yet open.
+
+        The subscribers of one ``queue_group`` share the messages: each goes to one of them. What waits for a
+        subscriber beyond ``pending_messages`` or ``pending_bytes`` is dropped, newest first; its ``dropped``
+        counts them.
+        """
+        return SubjectSubscription(self, name, queue_group, pending_messages, pending_bytes)
 
 
-class SubjectSubscription(InboxSubscription[Delivery]):
-    """One subscriber of a subject. nats-py subscribes again by itself after a reconnect."""
+def _count_unanswered(message: Message, meters: PublishMeters, error: BaseException) -> None:
+    if isinstance(error, NoResponders):
+        meters.unheard(message)
+    elif isinstance(error, NoReply) or not isinstance(error, BrokerError):
+        meters.in_doubt(message)  # somebody may have worked on it
+    else:
+        meters.refused(message)
+
+
+class SubjectDelivery(Delivery):
+    """A message that came by a subject; a request if somebody waits for a reply to it."""
+
+    __slots__ = ("_name", "_subject")
+
+    def __init__(self, native: Msg, subject: Subject, name: str) -> None:
+        super().__init__(native, _read)
+        self._subject = subject
+        self._name = name
+
+    @property
+    def reply_to(self) -> str:
+        """The subject on which a reply is awaited; empty if none is."""
+        reply_to: str = self.native.reply
+        return reply_to
+
+    async def reply(self, value: object, *, headers: Mapping[str, str] | None = None) -> None:
+        """Send the reply to whoever asked. Nobody says whether it is still awaited.
+
+        Raises ``Unsupported`` if nobody asked for one, ``PublishRefused`` as ``publish`` does.
+        """
+        if not self.reply_to:
+            raise Unsupported(
+                f"Nobody waits for a reply to this message on {self.native.subject}.",
+                broker="nats",
+                remedy="ask with `subject.request(...)`",
+            )
+        message = Message(encode(value), self.reply_to, headers=headers)
+        answers = Subject(self._subject.client, self.reply_to)
+        meters = self._subject.meters(self._name)  # where it belongs in the picture: at the question
+        if meters is None:
+            await answers._send(message.data, headers)
+        else:
+            await answers._publish_observed(message, meters)
+
+
+class SubjectSubscription(NatsSubscription[SubjectDelivery]):
+    """One subscriber of a subject."""
 
     channel: Subject
-    _native: NativeSubscription
+
+    def __init__(
+        self, subject: Subject, name: str, queue_group: str, pending_messages: int, pending_bytes: int
+    ) -> None:
+        super().__init__(subject, name, subject.client, filter=subject.name if subject.is_wildcard else "")
+        self.queue_group = queue_group
+        self._limits = (pending_messages, pending_bytes)
 
     async def _subscribe(self) -> None:
-        native = self.channel.client.native
-        try:
-            self._native = await native.subscribe(self.channel.name, cb=self._arrived)
-            # SUB is not answered; a PONG after it proves that the server has read it.
-            await native.flush(CALL_SECONDS)  # type: ignore[arg-type]  # annotated int, takes a float
-            if not native.is_connected:
-                # nats-py waits for no PONG while it is between two connections.
-                raise nats.errors.ConnectionReconnectingError
-        except (OSError, nats.errors.Error) as error:
-            await self._forget()
-            raise BrokerError(
-                f"NATS did not register {self.name} on {self.channel.name!r}: {error}.",
-                broker="nats",
-                remedy="check the subject, and that the broker runs",
-            ) from error
+        await self._listen(self.channel.name, self.queue_group, *self._limits)
 
-    async def _arrived(self, native: Msg) -> None:
-        await self._inbox.put(Delivery(native, _read))
-
-    async def _forget(self) -> None:
-        """Keep nats-py from subscribing at the next reconnect, after the caller was told that it failed."""
-        native = getattr(self, "_native", None)
-        if native is not None:
-            with suppress(nats.errors.Error, OSError):
-                await native.unsubscribe()
-
-    async def _unsubscribe(self) -> None:
-        with suppress(nats.errors.Error):  # a connection that is gone took the subscription with it
-            await self._native.unsubscribe()
+    async def _next(self) -> SubjectDelivery | None:
+        while True:
+            native = await self._take()
+            if native is not None:
+                return SubjectDelivery(native, self.channel, self.name)
+            if self._is_ending:
+                return None
 
 
 def _read(native: Msg) -> Message:

@@ -1,0 +1,116 @@
+"""What the server says this user may not do, and who waits to hear of it.
+
+NATS answers neither a publish nor a subscribe. It sends a ``-ERR`` some time after a forbidden one, which
+nats-py hands to its error callback. Here each is kept until the caller it concerns has heard of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from labkit.errors import NotAllowed
+
+__all__ = ["REPLIES", "Denials", "publishing", "subscribing"]
+
+VIOLATION = re.compile(r'permissions violation for (publish|subscription) to "([^"]+)"', re.IGNORECASE)
+REPLIES = "subscription to _inbox."
+"""nats-py subscribes once for the replies to all its questions, so a refusal of that stays true."""
+
+MOST = 1000
+
+
+def publishing(subject: str) -> str:
+    """Return how a refused publish to this subject is known here."""
+    return f"publish to {subject}".lower()
+
+
+def subscribing(subject: str) -> str:
+    """Return how a refused subscribe to this subject is known here."""
+    return f"subscription to {subject}".lower()
+
+
+class Denials:
+    """Refusals that nobody has been told of yet, by what was refused."""
+
+    def __init__(self) -> None:
+        self.listeners: set[Callable[[str, NotAllowed], None]] = set()
+        """Called with what was refused, and the error to raise."""
+        self.losses = 0
+        """How often the connection was lost."""
+        self._unheard: dict[str, NotAllowed] = {}
+        self._waiting: dict[asyncio.Timeout, tuple[str, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self._unheard)
+
+    def __contains__(self, act: str) -> bool:
+        return act in self._unheard
+
+    def read(self, error: Exception) -> NotAllowed | None:
+        """Return what the native error means, if it is a refusal; None if it is something else."""
+        found = VIOLATION.search(str(error))
+        if found is None:
+            return None
+        act = "publish" if found[1].lower() == "publish" else "subscribe"
+        denied = NotAllowed(
+            f"This user may not {act} to {found[2]!r}.",
+            broker="nats",
+            remedy="grant it under `permissions` in the server's configuration, or be another user",
+        )
+        denied.__cause__ = error
+        return denied
+
+    def note(self, denied: NotAllowed) -> None:
+        """Keep a refusal for its caller, and end the waiting of whoever waits for just that."""
+        found = VIOLATION.search(str(denied.__cause__))
+        assert found is not None
+        act = f"{found[1]} to {found[2]}".lower()
+        if len(self._unheard) < MOST:
+            self._unheard[act] = denied
+        for limit, acts in self._waiting.items():
+            if _is_one_of(act, acts):
+                limit.reschedule(asyncio.get_running_loop().time())
+        for listener in tuple(self.listeners):
+            listener(act, denied)
+
+    def lose_connection(self) -> None:
+        """End the waiting of everybody: the answers went with the connection."""
+        self.losses += 1
+        for limit in self._waiting:
+            limit.reschedule(asyncio.get_running_loop().time())
+
+    def take(self, *acts: str) -> NotAllowed | None:
+        """Return a refusal of one of these, and forget it; None if there is none.
+
+        What ends in a dot stands for all that begin with it.
+        """
+        for act, denied in self._unheard.items():  # few, if any
+            if _is_one_of(act, acts):
+                if not act.startswith(REPLIES):
+                    del self._unheard[act]
+                return denied
+        return None
+
+    def take_any(self) -> NotAllowed | None:
+        """Return the oldest refusal, and forget it; None if there is none."""
+        return self._unheard.pop(next(iter(self._unheard)), None) if self._unheard else None
+
+    @contextmanager
+    def watched(self, limit: asyncio.Timeout, *acts: str) -> Iterator[None]:
+        """End this time limit at once if the server refuses one of these meanwhile."""
+        self._waiting[limit] = acts
+        try:
+            yield
+        finally:
+            del self._waiting[limit]
+
+    def forget(self) -> None:
+        """Forget everything: a new connection may be another user's, or the rules may have changed."""
+        self._unheard.clear()
+
+
+def _is_one_of(act: str, acts: tuple[str, ...]) -> bool:
+    return any(act == one or (one.endswith(".") and act.startswith(one)) for one in acts)
