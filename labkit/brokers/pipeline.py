@@ -57,15 +57,18 @@ class Pipeline:
 
     def _answered(self, *arguments: Any) -> None:
         *message, answer = arguments
+        self._settle(message[0] if message else None, self._failure(answer))
+
+    def _settle(self, message: Message | None, failure: PublishFailed | None) -> None:
+        """Take note of one answer; where the library has no future for it, a subclass calls this itself."""
         self.unanswered -= 1
         self._changed.set()
-        failure = self._failure(answer)
         if failure is None:
             self.confirmed += 1
         else:
             self.failed.append(failure)
-        if message and self._meters is not None:
-            self._count(message[0], failure)
+        if message is not None and self._meters is not None:
+            self._count(message, failure)
 
     def _count(self, message: Message, failure: PublishFailed | None) -> None:
         assert self._meters is not None

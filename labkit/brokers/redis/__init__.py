@@ -1,1 +1,1 @@
-"""Redis, and Valkey: Pub/Sub channels and patterns."""
+"""Redis, and Valkey: Pub/Sub channels and patterns, lists as queues, streams with groups."""

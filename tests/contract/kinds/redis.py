@@ -22,4 +22,20 @@ class RedisChannel(ChannelKind):
         return self.client.channel(self.name).subscribe(name)
 
 
-KINDS: dict[str, type[ChannelKind]] = {"redis-channel": RedisChannel}
+class RedisStream(ChannelKind):
+    """A stream with a consumer group for each subscriber."""
+
+    broker = "redis"
+    keeps_for_the_absent = True
+    keeps_over_a_kill = True
+
+    async def publish(self, number: int) -> None:
+        await self.client.stream(self.name).publish(number)
+
+    async def subscription(self, name: str) -> Subscription[Any]:
+        group = await self.client.stream(self.name).group(name)
+        subscription: Subscription[Any] = group.subscribe(name)
+        return subscription
+
+
+KINDS: dict[str, type[ChannelKind]] = {"redis-channel": RedisChannel, "redis-stream": RedisStream}

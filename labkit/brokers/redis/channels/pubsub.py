@@ -9,18 +9,19 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from labkit.brokers.channel import Channel
-from labkit.brokers.client import CALL_SECONDS
 from labkit.brokers.delivery import Delivery
+from labkit.brokers.pipeline import WINDOW
+from labkit.brokers.redis.errors import LOST, asking, meaning, publishing
+from labkit.brokers.redis.pipeline import ChannelPipeline
+from labkit.brokers.redis.reader import RECONNECT_SECONDS
 from labkit.brokers.subscription import InboxSubscription
-from labkit.errors import BrokerError, PublishFailed
+from labkit.errors import BrokerError
 from labkit.message import Message, encode
 
 if TYPE_CHECKING:
     from labkit.brokers.redis.client import RedisClient
 
 __all__ = ["PubSubChannel", "PubSubPattern", "PubSubSubscription"]
-
-RECONNECT_SECONDS = 0.1
 
 
 class PubSubPattern(Channel):
@@ -49,10 +50,11 @@ class PubSubChannel(Channel):
     async def publish(self, value: object, *, publisher: str = "shop") -> int:
         """Send one message, and return how many subscribers Redis passed it to; 0 is counted as unheard.
 
-        Raises ``PublishFailed`` if Redis cannot be reached or does not answer within 5 seconds; in the second
-        case nobody knows whether the message went out.
+        Raises ``PublishRefused``, or ``PublishInDoubt`` if there was no answer within 5 seconds: then nobody
+        knows whether the message went out.
         """
         data = encode(value)
+        self.client.require_open()
         meters = self.meters(publisher)
         if meters is None:
             return await self._send(data)
@@ -63,15 +65,12 @@ class PubSubChannel(Channel):
         return receivers
 
     async def _send(self, data: bytes) -> int:
-        try:
-            return int(await self.client.native.publish(self.name, data))
-        except (RedisError, OSError) as error:
-            await self.client.drop_idle_connections()
-            raise PublishFailed(
-                f"Redis did not take {len(data)} bytes for {self.name}: {error}.",
-                broker=self.broker,
-                remedy="check that the broker runs, then publish again",
-            ) from error
+        async with publishing(self.client, self.name, len(data)):
+            return int(await self.client.execute("PUBLISH", self.name, data))
+
+    def pipeline(self, window: int = WINDOW, *, publisher: str = "shop") -> ChannelPipeline:
+        """Return a way to send many messages with up to ``window`` of them unanswered."""
+        return ChannelPipeline(self, publisher, window)
 
     def subscribe(self, name: str) -> PubSubSubscription:
         """Return a subscriber called ``name``, not yet open."""
@@ -79,39 +78,65 @@ class PubSubChannel(Channel):
 
 
 class PubSubSubscription(InboxSubscription[Delivery]):
-    """One subscriber, on a connection of its own that comes back after the broker did."""
+    """One subscriber, on a connection of its own that comes back after the broker did.
+
+    What is published while it is away is lost, and Redis does not say how much that was. It also cuts off a
+    subscriber that is too slow: one for whom 32 MB wait, or 8 MB for a minute.
+    """
 
     channel: PubSubChannel | PubSubPattern
     _native: PubSub
     _reader: asyncio.Task[None]
 
+    def __init__(self, channel: PubSubChannel | PubSubPattern, name: str, *, filter: str = "") -> None:
+        super().__init__(channel, name, filter=filter)
+        self.interruptions = 0
+        """How often the connection was lost, and with it whatever was published until it was back."""
+        self._failure: BrokerError | None = None
+
     async def _subscribe(self) -> None:
-        self._native = self.channel.client.native.pubsub()
+        self._native = self.channel.client.readers.pubsub()
         by_pattern = self.channel.kind == "pattern"
         subscribe = self._native.psubscribe if by_pattern else self._native.subscribe
         try:
-            async with asyncio.timeout(CALL_SECONDS):
+            async with asking(f"Redis did not register {self.name} on {self.channel.name!r}"):
                 await subscribe(self.channel.name)
                 await self._native.get_message(timeout=None)  # the reply to SUBSCRIBE: from now on we hear
-        except (RedisError, OSError) as error:
+        except BaseException:
             await self._native.aclose()  # type: ignore[no-untyped-call]
-            raise BrokerError(
-                f"Redis did not register {self.name} on {self.channel.name!r}: {error}.",
-                broker="redis",
-                remedy="check that the broker runs",
-            ) from error
+            raise
+        self._failure = None
         self._reader = asyncio.create_task(self._read(), name=f"read {self.place}")
 
     async def _read(self) -> None:
+        is_away = False
         while True:
             try:
                 native = await self._native.get_message(ignore_subscribe_messages=True, timeout=None)
-            except (RedisError, OSError):
+            except LOST:
                 # redis-py connects and subscribes again at the next read; a lost broker needs patience only.
+                self.interruptions += not is_away
+                is_away = True
                 await asyncio.sleep(RECONNECT_SECONDS)
                 continue
+            except RedisError as error:
+                await self._fail(error)
+                return
+            is_away = False
             if native is not None:
                 await self._inbox.put(Delivery(native, _read))
+
+    async def _fail(self, error: RedisError) -> None:
+        """Have whoever waits for a message learn why there will be none."""
+        self._failure = meaning(error, f"{self.place} hears no more")
+        self._failure.__cause__ = error
+        await self._inbox.put(None)
+
+    async def _next(self) -> Delivery | None:
+        delivery = await super()._next()
+        if delivery is None and self._failure is not None:
+            raise self._failure
+        return delivery
 
     async def _unsubscribe(self) -> None:
         self._reader.cancel()

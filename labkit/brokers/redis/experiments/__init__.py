@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from labkit.brokers.experiment import Experiments
+from labkit.brokers.redis.experiments import list, pubsub, reliable, stream
 
 __all__ = ["EXPERIMENTS"]
 
-EXPERIMENTS: tuple[Experiments[Any], ...] = ()
+EXPERIMENTS = (pubsub.EXPERIMENTS, list.EXPERIMENTS, reliable.EXPERIMENTS, stream.EXPERIMENTS)
