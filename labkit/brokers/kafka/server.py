@@ -59,8 +59,10 @@ num.network.threads=2
 num.io.threads=4
 broker.session.timeout.ms=1000
 broker.heartbeat.interval.ms=200
+group.min.session.timeout.ms=500
 """
-"""The session is short so that a killed broker comes back at once, not after the old session's 9 s."""
+"""The session is short so that a killed broker comes back at once, not after the old session's 9 s. Consumers
+may have one as short, where a lesson would else wait 6 s until a group takes a dead one for dead."""
 
 
 def url(ports: Mapping[str, int]) -> str:

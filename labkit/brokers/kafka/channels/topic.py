@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Mapping
-from contextlib import suppress
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-untyped]
-from aiokafka.errors import ConsumerStoppedError, KafkaError  # type: ignore[import-untyped]
-from aiokafka.structs import ConsumerRecord, RecordMetadata  # type: ignore[import-untyped]
+from aiokafka.structs import RecordMetadata  # type: ignore[import-untyped]
 
 from labkit.brokers.channel import Channel
-from labkit.brokers.client import CALL_SECONDS, was_cancelled
-from labkit.brokers.delivery import Delivery
-from labkit.brokers.kafka.errors import asking
-from labkit.brokers.subscription import Subscription
-from labkit.errors import BrokerError, PublishFailed
-from labkit.message import Message, encode
+from labkit.brokers.kafka.channels.delivery import TopicDelivery
+from labkit.brokers.kafka.channels.subscription import Commit, Isolation, Start, TopicSubscription
+from labkit.brokers.kafka.offsets import Span, When
+from labkit.brokers.kafka.producer import ProducerPipeline
+from labkit.brokers.pipeline import WINDOW
 
 if TYPE_CHECKING:
     from labkit.brokers.kafka.client import KafkaClient
 
-__all__ = ["Start", "Topic", "TopicSubscription", "stop_consumer"]
+__all__ = ["DEAD_LETTERS", "Topic", "TopicDelivery", "TopicSubscription"]
 
-Start = Literal["earliest", "latest"]
-
-COMMIT_SECONDS = 1.0
-"""How often a subscriber stores its place while messages flow."""
+DEAD_LETTERS = ".dlq"
+"""How the topic is called, by convention, that takes what nobody could work on: the topic's name and this."""
 
 
 class Topic(Channel):
@@ -47,149 +39,103 @@ class Topic(Channel):
         *,
         key: str | None = None,
         headers: Mapping[str, str] | None = None,
+        partition: int | None = None,
+        timestamp: float | None = None,
         publisher: str = "shop",
     ) -> RecordMetadata:
         """Append one message, wait until the broker has it, and return where: partition and offset.
 
-        Messages with the same ``key`` keep their order. Raises ``PublishFailed`` if there is no answer within
-        5 seconds; then nobody knows whether it is in the log.
+        Messages with the same ``key`` keep their order: they go to the same partition. ``timestamp`` is in
+        seconds since 1970, now if None. Raises ``PublishRefused`` if the broker certainly does not have it,
+        ``PublishInDoubt`` if there is no answer within 5 seconds; then nobody knows whether it is in the log.
         """
-        message = Message(encode(value), self.name, key=key, headers=headers)
-        meters = self.meters(publisher)
-        send = self._send(message)
-        return await send if meters is None else await self._observed(send, message, meters)
+        return await self.client.own_producer.publish(
+            self,
+            value,
+            key=key,
+            headers=headers,
+            partition=partition,
+            timestamp=timestamp,
+            publisher=publisher,
+        )
 
-    async def _send(self, message: Message) -> RecordMetadata:
-        key = message.key.encode() if message.key is not None else None
-        headers = [(name, value.encode()) for name, value in (message.headers or {}).items()]
-        what = f"Kafka did not confirm {len(message.data)} bytes for {self.name}"
-        async with asking(what, "check that the broker runs, then publish again", PublishFailed):
-            return await self.client.native.send_and_wait(self.name, message.data, key=key, headers=headers)
+    def pipeline(self, *, window: int = WINDOW, publisher: str = "shop") -> ProducerPipeline:
+        """Return a way to publish many messages, confirmed all of them, without waiting for each.
+
+        A producer with other settings has its own: ``producer.pipeline(topic)``.
+        """
+        return self.client.own_producer.pipeline(self, window=window, publisher=publisher)
+
+    async def dead_letters(self) -> Topic:
+        """Return the topic that takes what nobody could work on; it is created if it is not there."""
+        return await self.client.topic(f"{self.name}{DEAD_LETTERS}", partitions=self.partitions)
+
+    async def offsets(self) -> dict[int, Span]:
+        """Return, for each partition, where it begins and ends: ``{0: Span(begin=0, end=17)}``."""
+        return await self.client.onlooker.spans(self.name, range(self.partitions))
+
+    async def offset_at(self, when: When) -> dict[int, int]:
+        """Return, for each partition, the offset of the first message from this moment on, or its end.
+
+        ``when`` is a ``datetime`` or seconds since 1970.
+        """
+        return await self.client.onlooker.at(when, self.name, range(self.partitions))
 
     async def end_offset(self) -> int:
         """Return the offset the next message will get, summed over partitions: how many there ever were."""
-        return sum((await self.client.end_offsets(self.name, self.partitions)).values())
+        return sum(span.end for span in (await self.offsets()).values())
 
     async def depth(self) -> int:
         """Return ``end_offset()``. A log keeps what was read, so this only grows."""
         return await self.end_offset()
 
+    async def delete_before(self, offsets: Mapping[int, int]) -> dict[int, int]:
+        """Delete what is before these offsets, by partition; return where each begins now."""
+        return await self.client.admin.delete_records(self.name, offsets)
+
     async def delete(self) -> None:
-        """Remove the topic with everything in it."""
+        """Remove the topic with everything in it. Raises ``NotFound``."""
         await self.client.delete_topic(self.name)
 
-    def subscribe(self, name: str, *, start: Start = "latest", group: str | None = None) -> TopicSubscription:
+    def subscribe(
+        self,
+        name: str,
+        *,
+        start: Start = "latest",
+        group: str | None = None,
+        commit: Commit = "auto",
+        also: Sequence[Topic] = (),
+        isolation: Isolation = "read_uncommitted",
+        session_timeout: float = 10.0,
+        heartbeat: float = 0.5,
+        dead_letters: Topic | None = None,
+        attempts: int = 3,
+        native_options: Mapping[str, Any] | None = None,
+    ) -> TopicSubscription:
         """Return a subscriber called ``name``, not yet open, in a consumer group of its own.
 
         A group that has stored its place goes on there. One that has not begins at ``start``: with the next
-        message, or with the earliest one kept. Subscribers of the same ``group`` share the messages.
+        message, or with the earliest one kept. Subscribers of the same ``group`` share the messages: each
+        partition has one reader.
+
+        With ``commit="manual"`` the place moves only when a delivery is acknowledged. ``also`` are more
+        topics to read. ``isolation="read_committed"`` leaves out what transactions did not commit. A reader
+        that is silent for ``session_timeout`` seconds is taken for dead; it is heard every ``heartbeat``
+        seconds, and as often it learns that others joined or left. A delivery given back ``attempts`` times
+        is put into ``dead_letters``. ``native_options`` go to aiokafka's consumer as they are.
         """
-        return TopicSubscription(self, name, start, group or name)
+        options = {
+            "auto_offset_reset": start,
+            "isolation_level": isolation,
+            "session_timeout_ms": round(session_timeout * 1000),
+            "heartbeat_interval_ms": round(heartbeat * 1000),
+            **(native_options or {}),
+        }
+        topics = [self.name, *(topic.name for topic in also)]
+        subscription = TopicSubscription(self, name, group or name, commit, topics, options)
+        if dead_letters is not None:
+            subscription.put_aside_into(dead_letters, attempts)
+        return subscription
 
     def _facts(self) -> dict[str, int]:
         return {"partitions": self.partitions}
-
-
-class TopicSubscription(Subscription[Delivery]):
-    """One subscriber of a topic.
-
-    It stores its place about once a second and when it closes: a message counts as done when the next one is
-    asked for, never when the handler raised. After a crash it therefore reads a little again.
-    """
-
-    channel: Topic
-    _native: AIOKafkaConsumer
-
-    def __init__(self, topic: Topic, name: str, start: Start, group: str) -> None:
-        super().__init__(topic, name)
-        self.start = start
-        self.group = group
-        self._handed_out: ConsumerRecord | None = None
-        self._done: dict[TopicPartition, int] = {}
-        self._commit_at = 0.0
-
-    async def _subscribe(self) -> None:
-        self._native = AIOKafkaConsumer(
-            self.channel.name,
-            bootstrap_servers=self.channel.client.bootstrap,
-            client_id=self.name,
-            group_id=self.group,
-            auto_offset_reset=self.start,
-            enable_auto_commit=False,
-            request_timeout_ms=int(CALL_SECONDS * 1000),
-            metadata_max_age_ms=10_000,
-            heartbeat_interval_ms=500,
-            fetch_max_wait_ms=100,
-        )
-        what = f"Kafka did not register {self.name} on {self.channel.name!r}"
-        try:
-            async with asking(what, "check that the topic still exists and the broker runs"):
-                await self._native.start()
-                await self._take_place()
-        except BaseException:
-            await stop_consumer(self._native)
-            raise
-
-    async def _take_place(self) -> None:
-        """Find where to begin, and store it: from then on no rebalance moves this group past a message."""
-        places = {place: await self._native.position(place) for place in self._native.assignment()}
-        if places:
-            await self._native.commit(places)
-
-    async def _next(self) -> Delivery | None:
-        await self._finish_last()
-        try:
-            record = await self._native.getone()
-        except ConsumerStoppedError:
-            return None
-        except KafkaError as error:
-            raise BrokerError(
-                f"Kafka stopped handing messages of {self.channel.name!r} to {self.name}: {error!r}.",
-                broker="kafka",
-                remedy="open a new subscription",
-            ) from error
-        self._handed_out = record
-        return Delivery(record, _read)
-
-    async def _finish_last(self) -> None:
-        record, self._handed_out = self._handed_out, None
-        if record is None:
-            return
-        self._done[TopicPartition(record.topic, record.partition)] = record.offset + 1
-        if time.monotonic() >= self._commit_at:
-            await self._commit()
-
-    async def _commit(self) -> None:
-        self._commit_at = time.monotonic() + COMMIT_SECONDS
-        done, self._done = self._done, {}
-        with suppress(KafkaError, TimeoutError):  # a place that is not stored is read again, never lost
-            async with asyncio.timeout(CALL_SECONDS):
-                await self._native.commit(done)
-
-    async def _unsubscribe(self) -> None:
-        if self.error is None:
-            self._commit_at = float("inf")
-            await self._finish_last()
-        if self._done:
-            await self._commit()
-        await stop_consumer(self._native)
-
-
-async def stop_consumer(native: AIOKafkaConsumer) -> None:
-    """Stop a consumer and close its connections, whatever the broker does."""
-    try:
-        async with asyncio.timeout(CALL_SECONDS):
-            await native.stop()
-    except TimeoutError:
-        await native._client.close()  # a dead broker cannot be told that we leave; it finds out
-    except asyncio.CancelledError:
-        if was_cancelled():
-            raise
-        # aiokafka 0.14 awaits the fetches it cancels: one that is about to try again ends its stop halfway.
-        await native._client.close()
-
-
-def _read(native: ConsumerRecord) -> Message:
-    headers = {name: value.decode() for name, value in native.headers} or None
-    key = native.key.decode() if native.key is not None else None
-    return Message(native.value or b"", native.topic, key=key, headers=headers, native=native)
