@@ -55,9 +55,12 @@ async def run_plan(
     plan: Plan,
     *,
     on_round: Callable[[Cell, int], None] = lambda cell, number: None,
-    on_cell: Callable[[CellResult], None] = lambda result: None,
+    on_cell: Callable[[Results], None] = lambda results: None,
 ) -> Results:
-    """Measure everything that is planned. A broker that this machine has not is left out, and noted."""
+    """Measure everything that is planned. A broker that this machine has not is left out, and noted.
+
+    ``on_cell`` gets what there is so far after each cell, the newest last.
+    """
     who = contestants()
     notes = [] if Contestant.FASTSTREAM in who else [NO_FASTSTREAM]
     results = Results(plan.pace, package_versions(), machine(), notes)
@@ -74,7 +77,7 @@ async def run_plan(
             for kind, cell in planned(plan, broker):
                 result = await _measured(kind, cell, server.url, who, plan.pace, on_round)
                 results.cells.append(result)
-                on_cell(result)
+                on_cell(results)
             await server.stop()  # so that it does not disturb the next
     finally:
         await fleet.close()

@@ -13,7 +13,7 @@ from labkit.bench.cell import SIZES, Cell
 from labkit.bench.measure import Pace
 from labkit.bench.picture import picture
 from labkit.bench.report import markdown, rich_table, summary
-from labkit.bench.results import CellResult, Results, to_json
+from labkit.bench.results import Results, to_json
 from labkit.bench.run import Plan, planned, run_plan
 from labkit.errors import LabError
 
@@ -53,8 +53,10 @@ def _measure(plan: Plan, cells: int, console: Console) -> Results:
         def on_round(cell: Cell, number: int) -> None:
             progress.update(task, description=f"{cell}, round {number} of {plan.pace.rounds}")
 
-        def on_cell(result: CellResult) -> None:
+        def on_cell(results: Results) -> None:
             progress.advance(task)
+            _write(results, FOLDER)  # so that a run that is cut short was not for nothing
+            result = results.cells[-1]
             if result.error is not None or not console.is_terminal:
                 console.print(f"{result.cell}: {result.error or 'done'}", highlight=False, markup=False)
 
