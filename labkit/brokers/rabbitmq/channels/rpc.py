@@ -1,0 +1,153 @@
+"""Asking and answering by way of queues: each request says where its reply goes."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from secrets import token_hex
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, Self, Unpack
+
+from aio_pika.abc import AbstractIncomingMessage, AbstractRobustChannel
+
+from labkit.brokers.delivery import Delivery
+from labkit.brokers.rabbitmq.channels.consuming import read_message
+from labkit.brokers.rabbitmq.channels.outlet import Outlet
+from labkit.brokers.rabbitmq.channels.properties import Properties
+from labkit.brokers.rabbitmq.channels.queue import Queue
+from labkit.brokers.rabbitmq.channels.way import DIRECT, replies_of
+from labkit.brokers.rabbitmq.errors import ask, asking
+from labkit.errors import BrokerError, ChannelClosed, NoReply, NoResponders
+from labkit.events import Kind
+
+if TYPE_CHECKING:
+    from labkit.brokers.rabbitmq.client import RabbitmqClient
+
+__all__ = ["Caller", "Reply", "ReplyWay"]
+
+ReplyWay = Literal["direct", "queue"]
+
+
+class Reply(Delivery):
+    """An answer. Nothing is to be settled."""
+
+    __slots__ = ()
+
+
+class Caller:
+    """Somebody who asks and waits for the answer. Make one with ``await client.caller()``.
+
+    ``reply="direct"`` has replies sent straight to this connection: nothing is made, and a reply that comes
+    while the connection is broken is gone. ``reply="queue"`` makes a queue that only this connection reads.
+    """
+
+    def __init__(self, client: RabbitmqClient, name: str, reply: ReplyWay) -> None:
+        self.client = client
+        self.name = name
+        self.reply_to = DIRECT if reply == "direct" else f"{name}.replies.{token_hex(8)}"
+        self.late = 0
+        """Replies that came when nobody waited for them any more."""
+        self._is_direct = reply == "direct"
+        self._waiting: dict[str, tuple[str, asyncio.Future[Reply]]] = {}
+        self._asked = 0
+        self._channel: AbstractRobustChannel | None = None
+
+    async def open(self) -> Self:
+        """Make ready for replies. Raises ``BrokerError`` if RabbitMQ does not let us."""
+        if self._channel is None:
+            what = f"RabbitMQ made no way for replies to {self.name!r}"
+            self._channel = await ask(self._open(), what, "check that the broker runs")
+        return self
+
+    async def _open(self) -> AbstractRobustChannel:
+        channel = await self.client.robust_channel()
+        try:
+            # A passive declaration of RabbitMQ's own name has aio-pika consume from it again after a restart.
+            only_ours = not self._is_direct
+            self._queue = await channel.declare_queue(
+                self.reply_to, passive=self._is_direct, exclusive=only_ours, auto_delete=only_ours
+            )
+            await self._queue.consume(self._arrived, no_ack=True)
+        except BaseException:
+            await channel.close()
+            raise
+        self._outlet = Outlet(self.client, channel)
+        return channel
+
+    async def call(
+        self,
+        queue: Queue | str,
+        value: object,
+        *,
+        timeout: float = 1.0,  # noqa: ASYNC109
+        **properties: Unpack[Properties],
+    ) -> Reply:
+        """Send a request to a queue, and return the first reply to it.
+
+        Raises ``NoResponders`` if there is no such queue; ``NoReply`` if none came within ``timeout`` seconds
+        (a queue nobody reads from looks the same); and what ``Queue.publish`` raises. A request that nobody
+        took in this time expires.
+        """
+        if self._channel is None:
+            raise ChannelClosed(
+                f"The caller {self.name} is not open.", broker="rabbitmq", remedy="`await client.caller()`"
+            )
+        name = queue if isinstance(queue, str) else queue.name
+        self._asked += 1
+        request = f"{token_hex(8)}-{self._asked}"
+        sent: Properties = {
+            "expiration": timeout,
+            **properties,
+            "reply_to": self.reply_to,
+            "correlation_id": request,
+        }
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._waiting[request] = (name, answer)
+        try:
+            async with asyncio.timeout(timeout):
+                await self._ask(name, value, sent)
+                return await answer
+        except TimeoutError as error:
+            raise NoReply(
+                f"Nobody replied to a request to {name!r} within {timeout:g} s.",
+                broker="rabbitmq",
+                remedy="check that somebody reads this queue; the work may have been done all the same",
+            ) from error
+        finally:
+            del self._waiting[request]
+
+    async def _ask(self, queue: str, value: object, properties: Properties) -> None:
+        if await self.client.way(queue).publish(self._outlet, queue, value, self.name, properties):
+            return
+        raise NoResponders(
+            f"There is no queue {queue!r} for a request.", broker="rabbitmq", remedy="start who replies first"
+        )
+
+    async def _arrived(self, native: AbstractIncomingMessage) -> None:
+        queue, answer = self._waiting.get(native.correlation_id or "", ("", None))
+        if answer is None or answer.done():
+            self.late += 1
+            return
+        reply = Reply(native, read_message)
+        if (delivered := self.client.meter(Kind.DELIVERED, replies_of(queue), self.name)) is not None:
+            delivered(reply.message)
+        answer.set_result(reply)
+
+    async def close(self) -> None:
+        """Ask no more. Replies still on their way are dropped."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            with suppress(BrokerError):  # a connection that is gone took the channel with it
+                async with asking("RabbitMQ did not close the caller's channel", ""):
+                    await channel.close()
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<caller {self.name}{'' if self._channel else ' closed'}>"
