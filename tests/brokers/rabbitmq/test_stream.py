@@ -91,11 +91,12 @@ async def test_a_reader_that_has_seen_nothing_yet_misses_nothing_after_the_broke
 ) -> None:
     stream = await client.stream(name)
     await stream.written()
-    async with stream.subscribe("audit") as deliveries:
+    async with RabbitmqClient(client.url) as other, stream.subscribe("audit") as deliveries:
+        publishing = await other.stream(name)
         await server.kill()
         await server.restart()
-        async with RabbitmqClient(client.url) as other:
-            await (await other.stream(name, arguments={})).publish("meanwhile")
+        await publishing.ready()  # a stream is back some time after its broker
+        await publishing.publish("meanwhile")
         [delivery] = await take(deliveries, 1)
     assert delivery.value == "meanwhile"
 
