@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from labkit.errors import NotAllowed
+from labkit.errors import NotAllowed, PublishNotAllowed
 
 __all__ = ["REPLIES", "Denials", "publishing", "subscribing"]
 
@@ -52,8 +52,9 @@ class Denials:
         found = VIOLATION.search(str(error))
         if found is None:
             return None
-        act = "publish" if found[1].lower() == "publish" else "subscribe"
-        denied = NotAllowed(
+        is_publish = found[1].lower() == "publish"
+        act = "publish" if is_publish else "subscribe"
+        denied = (PublishNotAllowed if is_publish else NotAllowed)(
             f"This user may not {act} to {found[2]!r}.",
             broker="nats",
             remedy="grant it under `permissions` in the server's configuration, or be another user",
