@@ -7,7 +7,7 @@ PY_FILES := labkit tests scripts bench notebooks
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test check format bench-ledger bench-start guarantees lessons pictures lock clean
+.PHONY: help lab test check format bench bench-ledger bench-start guarantees lessons pictures lock clean
 
 help: ## list what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
@@ -31,6 +31,10 @@ format: ## mend formatting and what lint can mend
 	@$(SETUP) --test --python-only
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+bench: ## the lab's channels beside the raw clients and FastStream; BENCH="nats --quick" for less
+	@$(SETUP) --bench
+	@exec $(BIN)/labkit bench $(BENCH)
 
 bench-start: ## each broker's time to ready, beside the bare program's
 	@$(SETUP)
@@ -59,6 +63,7 @@ lock: ## pin again what pyproject.toml asks for; UPGRADE=--upgrade for the newes
 	@$(SETUP) --python-only
 	$(COMPILE) --extra test pyproject.toml -o requirements-test.lock
 	$(COMPILE) --extra all -c requirements-test.lock pyproject.toml -o requirements.lock
+	$(COMPILE) --extra bench -c requirements-test.lock pyproject.toml -o requirements-bench.lock
 	$(COMPILE) --group setup -c requirements-test.lock -o requirements-setup.lock
 
 clean: ## remove .venv, caches and what builds made; the brokers' programs stay

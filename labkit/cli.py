@@ -1,10 +1,11 @@
-"""``labkit`` in a terminal: install, doctor, up, down, status, lab."""
+"""``labkit`` in a terminal: install, doctor, up, down, status, lab, bench."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from labkit import __version__
 from labkit.brokers import BROKERS
@@ -65,6 +66,16 @@ def _parser() -> argparse.ArgumentParser:
     lab.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
     lab.add_argument("--port", type=int, default=0, help="listen here instead of on a free port")
     lab.set_defaults(run=_lab)
+
+    bench = commands.add_parser("bench", help="measure the lab's channels beside the raw clients")
+    _add_brokers(bench)
+    bench.add_argument(
+        "--only", action="append", default=[], metavar="WORDS", help="cells whose name has this in it: stream"
+    )
+    bench.add_argument("--quick", action="store_true", help="one size and few rounds: does it work at all?")
+    bench.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here, too")
+    bench.add_argument("--save", action="store_true", help="write table, picture and JSON to docs/bench, too")
+    bench.set_defaults(run=_bench)
     return parser
 
 
@@ -120,3 +131,10 @@ def _lab(options: argparse.Namespace) -> int:
     from labkit.jupyter import main_lab
 
     return main_lab(port=options.port, open_browser=not options.no_browser)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from labkit.bench.terminal import main_bench
+
+    brokers, only = _chosen(options), options.only
+    return main_bench(brokers, only=only, quick=options.quick, json_file=options.json, save=options.save)

@@ -19,6 +19,9 @@
         ├── Conflict          it exists already, made differently
         ├── PublishFailed     a message was not confirmed
         │   ├── PublishRefused   certainly not accepted
+        │   │   ├── PublishNotFound     what it was sent to is not there: a NotFound too
+        │   │   ├── PublishNotAllowed   this user may not: a NotAllowed too
+        │   │   └── PublishConflict     what is there is of another type: a Conflict too
         │   └── PublishInDoubt   nobody knows whether the broker has it
         ├── NoReply           a request got no reply
         │   └── NoResponders  the broker says that nobody is there to reply
@@ -51,8 +54,11 @@ __all__ = [
     "PayloadError",
     "PortTaken",
     "ProgramMissing",
+    "PublishConflict",
     "PublishFailed",
     "PublishInDoubt",
+    "PublishNotAllowed",
+    "PublishNotFound",
     "PublishRefused",
     "ServerError",
     "SettleFailed",
@@ -170,6 +176,18 @@ class PublishFailed(BrokerError):
 
 class PublishRefused(PublishFailed):
     """The broker certainly does not have the message: it said so, or it was never sent."""
+
+
+class PublishNotFound(PublishRefused, NotFound):
+    """The message was refused because what it was sent to is not there."""
+
+
+class PublishNotAllowed(PublishRefused, NotAllowed):
+    """The message was refused because this user may not send it there."""
+
+
+class PublishConflict(PublishRefused, Conflict):
+    """The message was refused because what has that name is of another type."""
 
 
 class PublishInDoubt(PublishFailed):

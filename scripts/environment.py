@@ -26,7 +26,7 @@ __all__ = ["Environment", "main_setup"]
 
 ROOT = Path(__file__).resolve().parent.parent
 SETUP_LOCK = "requirements-setup.lock"
-LOCKS = {"lab": "requirements.lock", "test": "requirements-test.lock"}
+LOCKS = {"lab": "requirements.lock", "test": "requirements-test.lock", "bench": "requirements-bench.lock"}
 FREE_BYTES = 1_000_000_000
 """What .venv takes with everything the tests need (0.7 GB), and some room."""
 
@@ -35,6 +35,7 @@ def main_setup(arguments: Sequence[str]) -> int:
     """Set up what ``arguments`` ask for; return 0, or 1 after one sentence that says why not."""
     parser = argparse.ArgumentParser(prog="setup.py", description="Set the lab up in .venv.")
     parser.add_argument("--test", action="store_true", help="also what the tests need: tools and a browser")
+    parser.add_argument("--bench", action="store_true", help="also what the lab is compared with: FastStream")
     parser.add_argument("--python-only", action="store_true", help="packages only, no brokers and no browser")
     options = parser.parse_args(arguments)
     teller = Teller()
@@ -42,7 +43,10 @@ def main_setup(arguments: Sequence[str]) -> int:
     try:
         kind = "test" if options.test else "lab"
         with _alone(ROOT, teller):
-            Environment(ROOT).bring_up(kind, teller)
+            environment = Environment(ROOT)
+            environment.bring_up(kind, teller)
+            if options.bench:
+                environment.add_bench(teller)
         result = "done" if options.python_only else fetch_programs(Environment(ROOT), kind, teller)
     except SetupFailed as failed:
         print(f"Set-up: {failed}", file=sys.stderr)
@@ -79,6 +83,7 @@ class Environment:
         self._unfinished = self.folder / "setup-unfinished"
         self._made = self.folder / "setup-made"
         self._installed = self.folder / "setup-installed"
+        self._bench = self.folder / "setup-bench"
 
     def program(self, name: str) -> str:
         """Return the path of a program in the environment."""
@@ -93,6 +98,17 @@ class Environment:
         if not sound:
             self._make(teller)
         self._fill(kind, teller)
+
+    def add_bench(self, teller: Teller) -> None:
+        """Install what only the benchmark needs, beside what is there."""
+        wanted = self._fingerprint("bench")
+        if _read(self._bench) == wanted:
+            return
+        self._unfinished.touch()
+        teller.say("packages", f"adding what the benchmark needs from {LOCKS['bench']}")
+        self._install("bench", teller)
+        self._bench.write_text(wanted)
+        self._unfinished.unlink()
 
     def _is_sound(self) -> bool:
         """Return whether .venv is whole and runs, with the Python and in the place it was made for."""
@@ -159,13 +175,18 @@ class Environment:
         teller.say("packages", f"installing uv, then the pinned set from {LOCKS[kind]}")
         pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--retries=2", "--no-deps"]
         run([*pip, "--require-hashes", "-r", str(self.root / SETUP_LOCK)], "installing uv")
-        install = [uv, "pip", "install", "--python", python]
-        lock = str(self.root / LOCKS[kind])
-        run([*install, "--require-hashes", "-r", lock], "installing packages", Downloads(teller).hear)
-        itself = [*install, "--no-deps", "--no-build-isolation", "--editable", str(self.root)]
+        self._install(kind, teller)
+        itself = [uv, "pip", "install", "--python", python]
+        itself += ["--no-deps", "--no-build-isolation", "--editable", str(self.root)]
         run(itself, "installing the lab's own package")
         self._installed.write_text(self._fingerprint(kind))
         self._unfinished.unlink()
+
+    def _install(self, kind: str, teller: Teller) -> None:
+        """Install the packages of one lock, each checked by its hash."""
+        install = [self.program("uv"), "pip", "install", "--python", self.program("python")]
+        lock = str(self.root / LOCKS[kind])
+        run([*install, "--require-hashes", "-r", lock], "installing packages", Downloads(teller).hear)
 
 
 @contextmanager

@@ -1,4 +1,6 @@
-"""Write what each kind of channel promises into README.md and docs/guarantees.md, from the data that is tested.
+"""Write what each kind of channel promises into README.md and docs/guarantees.md.
+
+Both come from the data that the contract tests run.
 
 python scripts/guarantees.py            write both
 python scripts/guarantees.py --check    say whether they are up to date

@@ -1,4 +1,4 @@
-"""Set the lab up: `python3 scripts/setup.py`; `--test` adds what the tests need.
+"""Set the lab up: `python3 scripts/setup.py`; `--test` and `--bench` add what those need.
 
 This file is written so that every Python since 3.6 can read it, to be able to say that it is too old.
 What is done stands in environment.py, beside it.

@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from labkit.brokers.client import BrokerClient
-from labkit.errors import NotAllowed, PublishRefused
+from labkit.errors import PublishRefused
 from labkit.events import Kind, Meter
 from labkit.message import Message
 
@@ -60,7 +60,7 @@ class Channel:
         meters.sent(message)
         try:
             result = await answer
-        except (PublishRefused, NotAllowed):
+        except PublishRefused:
             meters.refused(message)
             raise
         except BaseException:  # no answer, or nobody waits for it any more

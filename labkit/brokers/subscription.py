@@ -12,6 +12,7 @@ from typing import Generic, Self, TypeVar
 
 from labkit.brokers.channel import Channel
 from labkit.brokers.delivery import Delivery
+from labkit.brokers.inbox import Inbox
 from labkit.errors import BrokerError, ChannelClosed
 from labkit.events import Kind, Meter, Place
 
@@ -99,7 +100,7 @@ class Subscription(ABC, Generic[AnyDelivery]):
         try:
             async for delivery in self:
                 result = handler(delivery)
-                if inspect.isawaitable(result):
+                if result is not None and inspect.isawaitable(result):
                     await result
                 await self._settle(delivery)
         except Exception as error:
@@ -169,10 +170,11 @@ class InboxSubscription(Subscription[AnyDelivery]):
 
     def __init__(self, channel: Channel, name: str, *, filter: str = "") -> None:
         super().__init__(channel, name, filter=filter)
-        self._inbox: asyncio.Queue[AnyDelivery | None] = asyncio.Queue(self.INBOX)
+        self._inbox: Inbox[AnyDelivery | None] = Inbox(self.INBOX)
 
     async def _next(self) -> AnyDelivery | None:
-        return await self._inbox.get()
+        inbox = self._inbox
+        return await inbox.get() if inbox.empty() else inbox.get_nowait()
 
     async def shut(self) -> Exception | None:
         error = await super().shut()
@@ -182,5 +184,4 @@ class InboxSubscription(Subscription[AnyDelivery]):
 
     def empty_inbox(self) -> None:
         """Drop what waits to be handed to the subscriber."""
-        while not self._inbox.empty():
-            self._inbox.get_nowait()
+        self._inbox.clear()

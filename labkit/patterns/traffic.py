@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from labkit.errors import BrokerError, LabError
+from labkit.errors import BrokerError, LabError, PublishRefused
 from labkit.patterns.publish_subscribe import Orders
 
 __all__ = ["Count", "Traffic", "make_order"]
@@ -39,20 +39,27 @@ def always_created(number: int) -> str:
 class Count:
     """What became of one broker's orders so far.
 
-    ``confirmed`` is None where the broker never says (NATS). What is attempted and neither confirmed nor
-    refused is under way.
+    ``confirmed`` is None where the broker never says (NATS). ``refused`` were certainly not accepted.
+    ``in_doubt`` are all others that failed: no answer came, and they may have arrived all the same. What is
+    attempted and none of these is under way.
     """
 
     attempted: int
     confirmed: int | None
     refused: int
+    in_doubt: int
+
+    @property
+    def failed(self) -> int:
+        """Orders whose publish raised an error, whichever it was."""
+        return self.refused + self.in_doubt
 
 
 class Traffic:
     """Publishes orders on several brokers at once, in one task a broker, which it owns.
 
-    Each broker has its own numbers, from 1. A refused order is counted and not tried again: the next number
-    follows. ``rate`` is in orders a second on each broker and may be changed at any time; 0 pauses.
+    Each broker has its own numbers, from 1. An order that failed is counted and not tried again: the next
+    number follows. ``rate`` is in orders a second on each broker and may be changed at any time; 0 pauses.
     ``event_of`` says what happened to an order, by its number.
     """
 
@@ -116,7 +123,7 @@ class Traffic:
         return self.counts
 
     async def stop(self) -> None:
-        """End every task. Raises the first error that was not a broker's refusal, if there was one."""
+        """End every task. Raises the first error that was not a broker's, if there was one."""
         errors = [await lane.stop() for lane in self._lanes]
         for error in errors:
             if error is not None:
@@ -136,7 +143,7 @@ class _Lane:
 
     def __init__(self, shop: Orders[Any], traffic: Traffic) -> None:
         self.shop = shop
-        self.count = Count(0, 0 if shop.confirms else None, 0)
+        self.count = Count(0, 0 if shop.confirms else None, 0, 0)
         self._traffic = traffic
         self._goal: float = 0
         self._last = 0.0
@@ -212,8 +219,10 @@ class _Lane:
         number = self.count.attempted
         try:
             await self.shop.publish(self._traffic.event_of(number), make_order(number))
-        except BrokerError:
+        except PublishRefused:
             self.count.refused += 1
+        except BrokerError:
+            self.count.in_doubt += 1
         else:
             if self.count.confirmed is not None:
                 self.count.confirmed += 1

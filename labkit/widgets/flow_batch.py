@@ -11,11 +11,11 @@ from labkit.topology import Lane
 
 __all__ = ["PUBLISHER_KINDS", "SUBSCRIBER_KINDS", "choose_dots", "lane_counts", "lane_words"]
 
-PUBLISHER_KINDS = (Kind.SENT, Kind.CONFIRMED, Kind.REFUSED, Kind.UNHEARD)
+PUBLISHER_KINDS = (Kind.SENT, Kind.CONFIRMED, Kind.REFUSED, Kind.IN_DOUBT, Kind.UNHEARD)
 SUBSCRIBER_KINDS = (Kind.DELIVERED, Kind.REDELIVERED)
 
 COMMON = {Kind.SENT, Kind.DELIVERED}
-RARE = {Kind.REFUSED, Kind.UNHEARD, Kind.REDELIVERED}
+RARE = {Kind.REFUSED, Kind.IN_DOUBT, Kind.UNHEARD, Kind.REDELIVERED}
 COMMON_DOTS = 28
 """Most ordinary dots in a batch: 20 batches a second of dots that live 0.7 s make about 400 at a time."""
 RARE_DOTS = 6

@@ -1,13 +1,15 @@
-// Links, dots, crosses and pulses of one lane on a canvas that lies under its nodes.
+// Links, dots, crosses, question marks and pulses of one lane on a canvas that lies under its nodes.
 
 const DOT = 4;
 const CROSS = 6;
+const QUESTION = "700 16px system-ui, sans-serif";
 
 /** Colours as the theme has them now, in six digits each. */
 export function readColours(element) {
   const style = getComputedStyle(element);
   const colour = (name) => style.getPropertyValue(name).trim();
-  return { hue: colour("--lk-hue"), link: colour("--lk-link"), lost: colour("--lk-lost"), again: colour("--lk-again") };
+  const names = ["hue", "link", "lost", "doubt", "again", "surface"];
+  return Object.fromEntries(names.map((name) => [name, colour(`--lk-${name}`)]));
 }
 
 /** Make the canvas as fine as the screen. */
@@ -29,6 +31,7 @@ export function drawLane(canvas, { layout, colours, isLive, motion, now }) {
   for (const ring of motion.rings(now)) drawPulse(context, layout, ring, colours);
   for (const dot of motion.dots(now)) drawDot(context, dot, colours);
   for (const cross of motion.crosses(now)) drawCross(context, cross, colours);
+  for (const question of motion.questions(now)) drawQuestion(context, question, colours);
   context.globalAlpha = 1;
 }
 
@@ -99,6 +102,19 @@ function drawCross(context, { x, y, turn, alpha }, colours) {
   polygon(context, [[a, -b], [a, -a], [b, -a], [b, a], [a, a], [a, b], [-a, b], [-a, a], [-b, a], [-b, -a], [-a, -a], [-a, -b]]);
   context.stroke();
   context.restore();
+}
+
+/** In doubt: a question mark, with an edge that keeps it apart from the link behind it. */
+function drawQuestion(context, { x, y, alpha }, colours) {
+  context.globalAlpha = Math.max(0, alpha);
+  context.font = QUESTION;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.strokeStyle = colours.surface;
+  context.fillStyle = colours.doubt;
+  context.lineWidth = 4;
+  context.strokeText("?", x, y);
+  context.fillText("?", x, y);
 }
 
 /** Something arrived: the outline of the node spreads and fades. */

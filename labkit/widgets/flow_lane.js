@@ -3,7 +3,7 @@
 import { drawLane, fitCanvas, readColours } from "./flow_canvas.js";
 import { layoutLane } from "./flow_layout.js";
 import { Motion } from "./flow_motion.js";
-import { RateMeter, STATE_WORDS, TITLES, formatCount, confirmWords, formatRate, formatSeconds, laneSentence, sumOf } from "./flow_numbers.js";
+import { PUBLISHER, RateMeter, STATE_WORDS, TITLES, formatCount, confirmWords, formatRate, formatSeconds, laneSentence, sumOf } from "./flow_numbers.js";
 import { make, setText } from "./liveness.js";
 
 const SLOTS = 5;
@@ -11,6 +11,7 @@ const DEPTH_SECONDS = 0.5;
 const MOST_WAITING_DOTS = 6;
 const READY_SECONDS = 6;
 const BIG = 1_000;
+const HALF_STATE = 29; // half of what the hub's state is wide: the words below a publisher end before it
 const SVG = "http://www.w3.org/2000/svg";
 
 // What a hub does with a message, on a field of 24 by 24: pass it on, choose its way, or append it to a log.
@@ -77,10 +78,12 @@ export class LaneView {
 
   makePublisher(name) {
     const root = make("div", "lk-node lk-publisher");
-    const node = { root, sent: make("span", "lk-count", "0"), confirmed: make("span", "lk-small"), lost: make("span", "lk-lost") };
+    const node = { root, sent: make("span", "lk-count", "0"), confirmed: make("span", "lk-small") };
+    Object.assign(node, { failed: make("span", "lk-failed"), refused: make("span", "lk-lost"), inDoubt: make("span", "lk-doubt") });
     const line = make("span", "lk-line");
     line.append(node.sent, make("span", "lk-unit", " sent"));
-    root.append(make("span", "lk-label", name), line, node.confirmed, node.lost);
+    node.failed.append(node.refused, node.inDoubt);
+    root.append(make("span", "lk-label", name), line, node.confirmed, node.failed);
     return node;
   }
 
@@ -137,6 +140,7 @@ export class LaneView {
     this.subscribers.forEach((node, at) => put(node, layout.subscribers[at]));
     const { x, y, r } = layout.hub;
     put(this.hub, { x: x - r, y: y - r, w: 2 * r, h: 2 * r });
+    this.publishers.forEach((node, at) => (node.failed.style.width = `${x - HALF_STATE - layout.publishers[at].x}px`));
     this.recolour();
   }
 
@@ -149,13 +153,15 @@ export class LaneView {
   show(news, at) {
     const before = this.news;
     this.news = news;
-    this.rates.in.add(at, sumOf(news.publishers, [0]) - sumOf(news.publishers, [2]));
+    // What is in doubt may have come in, but mostly it is in doubt because the broker is down.
+    const { sent, refused, inDoubt } = PUBLISHER;
+    this.rates.in.add(at, sumOf(news.publishers, [sent]) - sumOf(news.publishers, [refused, inDoubt]));
     this.rates.out.add(at, sumOf(news.subscribers, [0, 1]));
     this.showRates();
     this.publishers.forEach((node, index) => this.showPublisher(node, news.publishers[index]));
     this.subscribers.forEach((node, index) => this.showSubscriber(node, news.subscribers[index], index));
     this.queues.forEach((node, index) => this.showQueue(node, news.depths[index]));
-    const unheard = sumOf(news.publishers, [3]);
+    const unheard = sumOf(news.publishers, [PUBLISHER.unheard]);
     setText(this.hub.lost, unheard ? `✕ ${formatCount(unheard)} unheard` : "");
     if (before) this.drawWaiting(before, news);
   }
@@ -164,10 +170,11 @@ export class LaneView {
     setText(this.rate, `${formatRate(this.rates.in.rate)} in · ${formatRate(this.rates.out.rate)} out msg/s`);
   }
 
-  showPublisher(node, [sent, confirmed, refused]) {
+  showPublisher(node, [sent, confirmed, refused, inDoubt]) {
     setText(node.sent, formatCount(sent));
     setText(node.confirmed, confirmWords(this.lane.confirms, sent, confirmed));
-    setText(node.lost, refused ? `✕ ${formatCount(refused)} refused` : "");
+    setText(node.refused, refused ? `✕ ${formatCount(refused)} refused` : "");
+    setText(node.inDoubt, inDoubt ? `? ${formatCount(inDoubt)} in doubt` : "");
   }
 
   showSubscriber(node, [delivered, redelivered], index) {

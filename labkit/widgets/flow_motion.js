@@ -1,13 +1,16 @@
-// What moves: dots on links, crosses that fall, pulses where something arrives. Pure: time comes in, shapes go out.
+// What moves: dots on links, crosses that fall, question marks that rise, pulses where something arrives. Pure: time comes in, shapes go out.
 
 import { pointAt, wayTo } from "./flow_layout.js";
 
 const MOST_DOTS = 400;
 const MOST_CROSSES = 20;
-const GAP_SECONDS = { sent: 0.07, delivered: 0.07, redelivered: 0.12, refused: 0.06, unheard: 0.06 };
+const MOST_DOUBTS = 20;
+const GAP_SECONDS = { sent: 0.07, delivered: 0.07, redelivered: 0.12, refused: 0.06, "in doubt": 0.06, unheard: 0.06 };
 const PULSE_SECONDS = 0.5;
 const FALL_SECONDS = 0.9;
 const FALL_WIDTH = 56;
+const RISE_SECONDS = 1.3;
+const RISE_HEIGHT = 26;
 const TRAIL = 0.22;
 const TRAIL_POINTS = 6;
 const STOPS_AT = 0.6;
@@ -27,18 +30,20 @@ export class Motion {
   constructor() {
     this.flights = [];
     this.falls = [];
+    this.doubts = [];
     this.pulses = [];
-    this.fallen = 0;
+    this.spread = 0;
     this.last = new Map();
   }
 
   get isActive() {
-    return this.flights.length + this.falls.length + this.pulses.length > 0;
+    return this.flights.length + this.falls.length + this.doubts.length + this.pulses.length > 0;
   }
 
   clear() {
     this.flights = [];
     this.falls = [];
+    this.doubts = [];
     this.pulses = [];
   }
 
@@ -52,6 +57,7 @@ export class Motion {
     const arrives = start + (inward ? flightSeconds(inward.curve) : 0);
     if (kind === "sent") this.fly(inward, start, { stopsAt: isUp ? 1 : STOPS_AT });
     else if (kind === "refused") this.fall(pointAt(inward.curve, STOPS_AT), start);
+    else if (kind === "in doubt") this.rise(pointAt(inward.curve, STOPS_AT), start);
     else if (kind === "unheard") this.fall([layout.hub.x, layout.hub.y + layout.hub.r], arrives);
     else if (kind === "delivered" || kind === "redelivered") {
       const way = wayTo(lane, layout, node);
@@ -86,10 +92,17 @@ export class Motion {
   }
 
   fall([x, y], start) {
-    // Multiples of the golden ratio spread evenly without a pattern, and the same way each time.
-    if (this.falls.length >= MOST_CROSSES) return;
-    this.fallen = (this.fallen + 0.618034) % 1;
-    this.falls.push({ x, y, drift: (this.fallen - 0.5) * FALL_WIDTH, start });
+    if (this.falls.length < MOST_CROSSES) this.falls.push({ x, y, drift: this.drift(), start });
+  }
+
+  rise([x, y], start) {
+    if (this.doubts.length < MOST_DOUBTS) this.doubts.push({ x, y, drift: this.drift(), start });
+  }
+
+  /** Multiples of the golden ratio spread evenly without a pattern, and the same way each time. */
+  drift() {
+    this.spread = (this.spread + 0.618034) % 1;
+    return (this.spread - 0.5) * FALL_WIDTH;
   }
 
   /** Move on to `now`: drop what is over, and let what arrived pulse. */
@@ -100,6 +113,7 @@ export class Motion {
     this.pulses = this.pulses.filter((one) => now < one.start + PULSE_SECONDS && !arrived.has(one.node));
     for (const node of arrived) this.pulses.push({ node, start: now });
     this.falls = this.falls.filter((one) => now < one.start + FALL_SECONDS);
+    this.doubts = this.doubts.filter((one) => now < one.start + RISE_SECONDS);
   }
 
   /** @returns dots to draw: a place, a tail of places behind it, how solid it is. */
@@ -118,13 +132,23 @@ export class Motion {
       });
   }
 
+  /** @returns question marks to draw: a place, how solid it is. They stay upright, and nothing throws them down. */
+  questions(now) {
+    return this.doubts
+      .filter((one) => now >= one.start)
+      .map((one) => {
+        const t = (now - one.start) / RISE_SECONDS;
+        return { x: one.x + one.drift * t, y: one.y - RISE_HEIGHT * t * (2 - t), alpha: 1 - t * t };
+      });
+  }
+
   /** @returns pulses to draw: a node, how far it has spread from 0 to 1. */
   rings(now) {
     return this.pulses.map((one) => ({ node: one.node, spread: (now - one.start) / PULSE_SECONDS }));
   }
 }
 
-const TO_HUB = { sent: true, refused: true, unheard: true };
+const TO_HUB = { sent: true, refused: true, "in doubt": true, unheard: true };
 
 function split(list, isFirst) {
   const first = [];

@@ -9,6 +9,9 @@ export const STATE_WORDS = {
   dead: "down",
 };
 
+/** Which column of a publisher's totals is what: PUBLISHER_KINDS in flow_batch.py. */
+export const PUBLISHER = { sent: 0, confirmed: 1, refused: 2, inDoubt: 3, unheard: 4 };
+
 const RATE_SECONDS = 1.5;
 const RATIO_SECONDS = 3;
 
@@ -95,10 +98,11 @@ export function dotWords(messages) {
 
 /** What a lane shows, in a sentence, for those who do not see it. */
 export function laneSentence(lane, news) {
-  const sent = lane.publishers.map((name, at) => `${name} sent ${formatCount(news.publishers[at][0])}`);
-  const lost = [
-    [sumOf(news.publishers, [2]), "refused"],
-    [sumOf(news.publishers, [3]), "unheard"],
+  const sent = lane.publishers.map((name, at) => `${name} sent ${formatCount(news.publishers[at][PUBLISHER.sent])}`);
+  const failed = [
+    [sumOf(news.publishers, [PUBLISHER.refused]), "refused"],
+    [sumOf(news.publishers, [PUBLISHER.inDoubt]), "in doubt"],
+    [sumOf(news.publishers, [PUBLISHER.unheard]), "unheard"],
   ].filter(([count]) => count > 0);
   const got = lane.subscribers.map((one, at) => {
     const away = news.listening[at] ? "" : ", not listening,";
@@ -108,6 +112,6 @@ export function laneSentence(lane, news) {
     .map((name, at) => [name, news.depths[at]])
     .filter(([, depth]) => depth !== null && depth > 0)
     .map(([name, depth]) => `${formatCount(depth)} wait in queue ${name}`);
-  const parts = [...sent, ...lost.map(([count, word]) => `${formatCount(count)} ${word}`), ...got, ...waiting];
+  const parts = [...sent, ...failed.map(([count, word]) => `${formatCount(count)} ${word}`), ...got, ...waiting];
   return `${TITLES[lane.broker] ?? lane.broker} is ${STATE_WORDS[news.state]}: ${parts.join(", ")}.`;
 }

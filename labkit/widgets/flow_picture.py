@@ -16,6 +16,7 @@ TITLES = {"nats": "NATS", "rabbitmq": "RabbitMQ", "redis": "Redis", "kafka": "Ka
 HUES = {"nats": "#0b7d78", "rabbitmq": "#b8560b", "redis": "#bd2c4b", "kafka": "#5a4fcf"}
 TEXT, MUTED, EDGE, LINK = "#1d2430", "#59616f", "#dfe3ea", "#cbd2dd"
 LOST, AGAIN = "#b3261e", "#8a5a00"
+DOUBT = AGAIN
 UI_FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
 CODE_FONT = "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
@@ -61,7 +62,7 @@ def _lane(lane: Lane, layout: LaneLayout, counts: LaneCounts | None) -> str:
         [
             *(_link(link) for link in layout.links),
             *_publishers(lane, layout, counts),
-            _hub(lane, layout.hub, hue, sum(row[3] for row in counts["publishers"]) if counts else 0),
+            _hub(lane, layout.hub, hue, _unheard(counts)),
             *(_queue(box) for box in layout.queues),
             *_subscribers(lane, layout, counts),
         ]
@@ -80,14 +81,16 @@ def _publishers(lane: Lane, layout: LaneLayout, counts: LaneCounts | None) -> li
 def _publisher(name: str, box: Box, row: Sequence[int] | None, confirms: bool) -> str:
     lines = [_rect(box, radius=9), _text((box.x + 11, box.middle - (13 if row else -4)), name, bold=True)]
     if row:
-        sent, confirmed, refused, _ = row
+        sent, confirmed, refused, in_doubt, _ = row
         lines.append(_text((box.x + 11, box.middle + 4), f"{sent:,} sent"))
         answered = _confirm_words(confirms, sent, confirmed)
         lines.append(_text((box.x + 11, box.middle + 20), answered, size=11, fill=MUTED))
-        if refused:
-            lines.append(
-                _text((box.x + 11, box.y + box.h + 17), f"✕ {refused:,} refused", size=11, fill=LOST)
-            )
+        failed = [(f"✕ {refused:,} refused", LOST)] if refused else []
+        failed += [(f"? {in_doubt:,} in doubt", DOUBT)] if in_doubt else []
+        lines += [
+            _text((box.x + 11, box.y + box.h + 17 + 15 * at), words, size=11, fill=fill)
+            for at, (words, fill) in enumerate(failed)
+        ]
     return "".join(lines)
 
 
@@ -95,6 +98,10 @@ def _confirm_words(confirms: bool, sent: int, confirmed: int) -> str:
     if not confirms:
         return "no confirms"
     return "all confirmed" if sent and sent == confirmed else f"{confirmed:,} confirmed"
+
+
+def _unheard(counts: LaneCounts | None) -> int:
+    return sum(unheard for *_, unheard in counts["publishers"]) if counts else 0
 
 
 def _hub(lane: Lane, at: Point, hue: str, unheard: int) -> str:

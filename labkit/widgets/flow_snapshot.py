@@ -12,7 +12,7 @@ from labkit.widgets.flow_picture import TITLES, LaneCounts, flow_svg
 
 __all__ = ["FlowSnapshot", "flow_image"]
 
-HEAD = ("Broker", "Who", "Sent", "Confirmed", "Refused", "Unheard", "Received", "Again")
+HEAD = ("Broker", "Who", "Sent", "Confirmed", "Refused", "In doubt", "Unheard", "Received", "Again")
 
 
 def flow_image(lanes: Sequence[Lane], counts: Sequence[LaneCounts] = (), title: str = "") -> str:
@@ -54,11 +54,12 @@ class FlowSnapshot:
 def _rows(lane: Lane, counts: LaneCounts) -> list[tuple[str, ...]]:
     broker = TITLES.get(lane.broker, lane.broker)
     rows: list[tuple[str, ...]] = []
-    for name, (sent, confirmed, refused, unheard) in zip(lane.publishers, counts["publishers"], strict=True):
+    for name, row in zip(lane.publishers, counts["publishers"], strict=True):
+        sent, confirmed, refused, in_doubt, unheard = row
         told = f"{confirmed}" if lane.confirms else "never"
-        rows.append((broker, name, f"{sent}", told, f"{refused}", f"{unheard}", "", ""))
+        rows.append((broker, name, f"{sent}", told, f"{refused}", f"{in_doubt}", f"{unheard}", "", ""))
     for one, (delivered, again) in zip(lane.subscribers, counts["subscribers"], strict=True):
-        rows.append((broker, one.name, "", "", "", "", f"{delivered + again}", f"{again}"))
+        rows.append((broker, one.name, "", "", "", "", "", f"{delivered + again}", f"{again}"))
     return rows
 
 

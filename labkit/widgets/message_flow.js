@@ -2,7 +2,7 @@
 
 import { LaneView } from "./flow_lane.js";
 import { columnsFor, rowsFor } from "./flow_layout.js";
-import { DotRatio, STATE_WORDS, dotWords, formatCount, sumOf } from "./flow_numbers.js";
+import { DotRatio, PUBLISHER, STATE_WORDS, dotWords, formatCount, sumOf } from "./flow_numbers.js";
 import { LIFE_WORDS, keepAlive, keepKeys, make, onTheme, setText } from "./liveness.js";
 
 const BATCH_SECONDS = 0.05;
@@ -68,8 +68,13 @@ class FlowView {
   makeLegend() {
     const legend = make("div", "lk-legend");
     this.dotWords = make("span", "lk-ratio", dotWords(1));
-    const entries = [["dot", "a message"], ["again", "delivered again"], ["cross", "lost: refused, or nobody listened"]];
-    for (const [shape, words] of entries) {
+    const entries = {
+      dot: "a message",
+      again: "delivered again",
+      cross: "lost: refused, or nobody listened",
+      doubt: "in doubt: sent, and no answer came",
+    };
+    for (const [shape, words] of Object.entries(entries)) {
       const entry = make("span", "lk-entry");
       entry.append(make("span", `lk-shape lk-shape-${shape}`), make("span", "", words));
       legend.append(entry);
@@ -156,7 +161,7 @@ class FlowView {
 
   /** How many sends and deliveries happened since the last batch. */
   countNew(batch) {
-    const total = batch.lanes.reduce((sum, lane) => sum + sumOf(lane.publishers, [0]) + sumOf(lane.subscribers, [0, 1]), 0);
+    const total = batch.lanes.reduce((sum, lane) => sum + sumOf(lane.publishers, [PUBLISHER.sent]) + sumOf(lane.subscribers, [0, 1]), 0);
     const events = this.total === null ? 0 : total - this.total;
     this.total = total;
     return events;

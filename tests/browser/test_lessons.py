@@ -68,7 +68,7 @@ async def test_a_lesson_runs_from_top_to_bottom_and_its_picture_is_true(
     for broker, title in zip(BROKERS, ("NATS", "RabbitMQ", "Redis", "Kafka"), strict=True):
         rows = [row for row in told if row[0] == title]
         assert await flow.sent(broker) == sum(int(row[2] or 0) for row in rows)
-        assert await flow.received(broker) == {row[1]: int(row[6]) for row in rows if row[6]}
+        assert await flow.received(broker) == {row[1]: int(row[7]) for row in rows if row[7]}
     await notebook.picture(f"{lesson}-{theme}-at-the-end", flow.root)
 
 

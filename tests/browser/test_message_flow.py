@@ -24,6 +24,22 @@ TAKES_NO_CLICKS = """(root) => [...root.querySelectorAll('button, input')].every
     (control) => control.closest('[inert]'),
 )"""
 STATE = "(root, state) => root.querySelector('.lk-lane').dataset.state === state"
+OVERLAPS = """(root) => {
+    const others = '.lk-hubwords, .lk-disc, .lk-hubstate, .lk-hub > .lk-lost, .lk-subscriber, .lk-failed *';
+    const stage = root.querySelector('.lk-stage').getBoundingClientRect();
+    const meets = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+    const leaves = (a) => a.left < stage.left || a.right > stage.right || a.bottom > stage.bottom;
+    const found = [];
+    for (const words of root.querySelectorAll('.lk-failed span')) {
+        const box = words.getBoundingClientRect();
+        if (leaves(box)) found.push(`${words.textContent} leaves the lane`);
+        for (const other of root.querySelectorAll(others)) {
+            if (other === words || !meets(box, other.getBoundingClientRect())) continue;
+            found.push(`${words.textContent} is on ${other.className}`);
+        }
+    }
+    return found;
+}"""
 PIXELS = """() => {
     const canvas = document.querySelector('.lk-canvas');
     const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
@@ -125,6 +141,35 @@ async def test_a_killed_broker_is_shown_as_down_and_its_restart_with_its_time(
     await lane.get_by_role("button", name="Restart").click()
     await flow.wait_for(
         "(root) => /^ready in \\d+\\.\\d\\d s$/.test(root.querySelector('.lk-state').textContent)"
+    )
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1440, "Light"), (690, "Dark")])
+async def test_refused_and_in_doubt_are_told_apart_and_have_room(
+    open_notebook: OpenNotebook, width: int, theme: str
+) -> None:
+    fail = """
+from labkit.events import Kind, Place
+from labkit.message import Message
+await shop.server.kill()
+for kind, count in ((Kind.SENT, 2468), (Kind.REFUSED, 1234), (Kind.IN_DOUBT, 1234), (Kind.UNHEARD, 12)):
+    meter = shop.feed.meter(kind, Place("nats", "orders.paid", "shop"))
+    for _ in range(count):
+        meter(Message(b"{}", "orders.paid"))
+"""
+    notebook = await open_notebook(OPEN, viewport={"width": width, "height": 900})
+    await notebook.use_theme(f"JupyterLab {theme}")
+    await notebook.run_all()
+    flow = await flow_of(notebook)
+    await notebook.run_code(fail)
+    await flow.wait_for(SHOWS_SENT, 2468)
+    await notebook.picture(f"flow-in-doubt-{width}", flow.root)
+    failed = flow.lane("nats").locator(".lk-failed span")
+    assert await failed.all_text_contents() == ["✕ 1,234 refused", "? 1,234 in doubt"]
+    assert await flow.root.evaluate(OVERLAPS) == []
+    await flow.wait_for(
+        "(root) => root.querySelector('.lk-stage').getAttribute('aria-label')?.startsWith("
+        "'NATS is down: shop sent 2,468, 1,234 refused, 1,234 in doubt, 12 unheard, ')"
     )
 
 

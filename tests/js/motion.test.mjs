@@ -15,6 +15,8 @@ const lane = {
   ],
 };
 const layout = layoutLane(lane, 600, 3);
+const three = { ...lane, publishers: ["shop", "branch", "web"] };
+const wide = layoutLane(three, 600, 3);
 const up = { isUp: true, waiting: false };
 const seconds = (from, to) => flightSeconds(layout.links.find((one) => one.from === from && one.to === to).curve);
 
@@ -76,6 +78,28 @@ test("refused and unheard messages fall as crosses, one before the hub and one f
   assert.ok(later.y > refused.y && later.alpha < refused.alpha);
 });
 
+test("a message in doubt becomes a question mark where a refused one falls, and rises", () => {
+  const motion = new Motion();
+  motion.add(lane, layout, "refused", 0, 10, up);
+  motion.add(lane, layout, "in doubt", 0, 10, up);
+  const [cross] = motion.crosses(10);
+  const [question] = motion.questions(10);
+  assert.deepEqual([question.x, question.y], [cross.x, cross.y]);
+  const [later] = motion.questions(10.8);
+  assert.ok(later.y < question.y && later.alpha < question.alpha);
+  assert.equal(motion.crosses(10.8).length, 1);
+});
+
+test("a flood of failures is thinned, and leaves each kind its marks", () => {
+  const motion = new Motion();
+  for (let at = 0; at < 100; at++) {
+    for (const node of [0, 1, 2]) motion.add(three, wide, "refused", node, 10 + at * 0.06, up);
+    motion.add(three, wide, "in doubt", 0, 10 + at * 0.06, up);
+  }
+  assert.ok(motion.crosses(20).length <= 20);
+  assert.ok(motion.questions(20).length > 0 && motion.questions(20).length <= 20);
+});
+
 test("a message that is delivered again is marked", () => {
   const motion = new Motion();
   motion.add(lane, layout, "redelivered", 1, 10, up);
@@ -92,15 +116,15 @@ test("dots keep a distance however many there are", () => {
 test("the same events always move the same way", () => {
   const play = () => {
     const motion = new Motion();
-    for (let at = 0; at < 30; at++) motion.add(lane, layout, at % 3 ? "refused" : "sent", 0, 10 + at / 10, up);
-    return JSON.stringify([motion.crosses(11), motion.dots(11)]);
+    for (let at = 0; at < 30; at++) motion.add(lane, layout, ["sent", "refused", "in doubt"][at % 3], 0, 10 + at / 10, up);
+    return JSON.stringify([motion.crosses(11), motion.questions(11), motion.dots(11)]);
   };
   assert.equal(play(), play());
 });
 
 test("all that moves comes to rest", () => {
   const motion = new Motion();
-  ["sent", "delivered", "redelivered", "refused", "unheard"].forEach((kind) => motion.add(lane, layout, kind, 0, 10, up));
+  ["sent", "delivered", "redelivered", "refused", "in doubt", "unheard"].forEach((kind) => motion.add(lane, layout, kind, 0, 10, up));
   motion.addWaiting(layout, 0, 3, 10, 0.5);
   assert.equal(motion.isActive, true);
   for (let now = 10; now < 15; now += 0.05) motion.advance(now);

@@ -70,14 +70,14 @@ test("a lane is told in a sentence for those who do not see it", () => {
   };
   const news = {
     state: "dead",
-    publishers: [[1200, 1190, 10, 0]],
+    publishers: [[1200, 1188, 10, 2, 0]],
     subscribers: [[1000, 5], [7, 0]],
     listening: [true, false],
     depths: [3],
   };
   assert.equal(
     laneSentence(lane, news),
-    "RabbitMQ is down: shop sent 1,200, 10 refused, billing received 1,005, " +
+    "RabbitMQ is down: shop sent 1,200, 10 refused, 2 in doubt, billing received 1,005, " +
       "audit, not listening, received 7, 3 wait in queue billing.",
   );
 });

@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[2]
 DATA = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = DATA["project"]
 LAB, TEST, SETUP = "requirements.lock", "requirements-test.lock", "requirements-setup.lock"
-every_lock = pytest.mark.parametrize("lock", [LAB, TEST, SETUP])
+BENCH = "requirements-bench.lock"
+every_lock = pytest.mark.parametrize("lock", [LAB, TEST, SETUP, BENCH])
 
 # Hosts that serve packages, or tell where they are. Written in two halves, so that this file passes too.
 REGISTRIES = [
@@ -85,10 +86,11 @@ def test_no_address_stands_in_it(lock: str) -> None:
     [
         (LAB, asked("all")),
         (TEST, asked("test")),
+        (BENCH, asked("bench")),
         (SETUP, [Requirement(text) for text in DATA["dependency-groups"]["setup"]]),
         (SETUP, [Requirement(text) for text in DATA["build-system"]["requires"]]),
     ],
-    ids=["lab", "test", "setup", "build"],
+    ids=["lab", "test", "bench", "setup", "build"],
 )
 def test_it_has_what_the_project_asks_for(lock: str, wanted: list[Requirement]) -> None:
     assert wanted
@@ -98,7 +100,7 @@ def test_it_has_what_the_project_asks_for(lock: str, wanted: list[Requirement]) 
         assert all(version in requirement.specifier for version in found), f"{requirement}: run `make lock`"
 
 
-@pytest.mark.parametrize("lock", [LAB, SETUP])
+@pytest.mark.parametrize("lock", [LAB, SETUP, BENCH])
 def test_what_is_in_the_test_lock_too_has_the_same_version_there(lock: str) -> None:
     shared = set(versions(lock)) & set(versions(TEST))
     assert shared
@@ -107,6 +109,10 @@ def test_what_is_in_the_test_lock_too_has_the_same_version_there(lock: str) -> N
 
 def test_the_test_lock_has_everything_the_lab_has() -> None:
     assert set(pins(LAB)) <= set(pins(TEST))
+
+
+def test_the_bench_lock_has_everything_the_lab_has() -> None:
+    assert set(pins(LAB)) <= set(pins(BENCH))
 
 
 def test_no_file_names_a_package_registry() -> None:

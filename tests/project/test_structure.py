@@ -25,7 +25,7 @@ LAYERS = [
     },
     {"programs", "servers"},
     {"brokers"},
-    {"patterns"},
+    {"patterns", "bench"},
     {"widgets", "lessons", "wire"},
     {"lab", "jupyter", "kernel"},
     {"cli"},

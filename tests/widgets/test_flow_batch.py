@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from labkit.events import Event, Kind, Place
 from labkit.feed import Feed
 from labkit.message import Message
@@ -23,13 +25,13 @@ def event(kind: Kind, place: Place, at: float = 10.0) -> Event:
 
 def test_totals_are_summed_over_the_channels_of_a_lane() -> None:
     totals = {
-        SHOP: {Kind.SENT: 3, Kind.REFUSED: 1},
-        Place("nats", "orders.created", "shop"): {Kind.SENT: 4},
+        SHOP: {Kind.SENT: 3, Kind.REFUSED: 1, Kind.IN_DOUBT: 1},
+        Place("nats", "orders.created", "shop"): {Kind.SENT: 4, Kind.IN_DOUBT: 1},
         Place("nats", "greetings", "shop"): {Kind.SENT: 100},
         AUDIT: {Kind.DELIVERED: 6, Kind.REDELIVERED: 2},
     }
     assert lane_counts(LANE, totals) == {
-        "publishers": [[7, 0, 1, 0]],
+        "publishers": [[7, 0, 1, 2, 0]],
         "subscribers": [[0, 0], [0, 0], [6, 2]],
     }
 
@@ -39,7 +41,7 @@ def test_totals_are_the_feeds_to_the_last_message() -> None:
     sent = feed.meter(Kind.SENT, SHOP)
     for _ in range(12_345):
         sent(MESSAGE)
-    assert lane_counts(LANE, feed.totals())["publishers"] == [[12_345, 0, 0, 0]]
+    assert lane_counts(LANE, feed.totals())["publishers"] == [[12_345, 0, 0, 0, 0]]
 
 
 def test_a_dot_says_lane_kind_node_and_when() -> None:
@@ -80,11 +82,18 @@ def test_every_node_gets_its_share_of_the_dots() -> None:
     assert max(shares.values()) - min(shares.values()) <= 1
 
 
-def test_a_refusal_is_not_crowded_out() -> None:
+@pytest.mark.parametrize("kind", [Kind.REFUSED, Kind.IN_DOUBT])
+def test_a_message_that_failed_is_not_crowded_out(kind: Kind) -> None:
     crowd = [event(Kind.SENT, SHOP) for _ in range(500)]
-    crowd += [event(Kind.REFUSED, SHOP) for _ in range(50)]
+    crowd += [event(kind, SHOP) for _ in range(50)]
     kinds = Counter(dot[1] for dot in choose_dots([LANE], crowd, since=10.0, now=10.05))
-    assert kinds == {"sent": COMMON_DOTS, "refused": RARE_DOTS}
+    assert kinds == {"sent": COMMON_DOTS, kind: RARE_DOTS}
+
+
+def test_refusals_leave_room_for_what_is_in_doubt() -> None:
+    crowd = [event(kind, SHOP) for kind in (Kind.REFUSED, Kind.IN_DOUBT) for _ in range(50)]
+    kinds = Counter(dot[1] for dot in choose_dots([LANE], crowd, since=10.0, now=10.05))
+    assert kinds == {"refused": RARE_DOTS // 2, "in doubt": RARE_DOTS // 2}
 
 
 def test_dots_of_a_cut_sample_are_spread_over_the_batch() -> None:

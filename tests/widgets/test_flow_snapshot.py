@@ -17,8 +17,8 @@ RABBITMQ = Lane(
     "rabbitmq", "topic exchange", "<orders>", (LaneSubscriber("billing", queue=LaneQueue("billing")),)
 )
 COUNTS = (
-    {"publishers": [[1200, 0, 0, 0]], "subscribers": [[1200, 0]]},
-    {"publishers": [[1200, 1190, 10, 3]], "subscribers": [[1180, 10]]},
+    {"publishers": [[1200, 0, 0, 0, 0]], "subscribers": [[1200, 0]]},
+    {"publishers": [[1200, 1187, 10, 3, 2]], "subscribers": [[1180, 10]]},
 )
 SNAPSHOT = FlowSnapshot("Orders & more", (NATS, RABBITMQ), COUNTS)
 
@@ -30,11 +30,11 @@ def words_in(svg: str) -> list[str]:
 def test_the_table_has_a_row_for_everybody_with_true_totals() -> None:
     assert repr(SNAPSHOT).splitlines() == [
         "Orders & more",
-        "Broker    Who      Sent  Confirmed  Refused  Unheard  Received  Again",
-        "NATS      shop     1200      never        0        0",
-        "NATS      audit                                           1200      0",
-        "RabbitMQ  shop     1200       1190       10        3",
-        "RabbitMQ  billing                                         1190     10",
+        "Broker    Who      Sent  Confirmed  Refused  In doubt  Unheard  Received  Again",
+        "NATS      shop     1200      never        0         0        0",
+        "NATS      audit                                                     1200      0",
+        "RabbitMQ  shop     1200       1187       10         3        2",
+        "RabbitMQ  billing                                                   1190     10",
     ]
 
 
@@ -61,9 +61,26 @@ def test_the_picture_shows_names_kinds_and_numbers() -> None:
         "1,200 sent",
         "no confirms",
         "✕ 10 refused",
-        "✕ 3 unheard",
+        "? 3 in doubt",
+        "✕ 2 unheard",
     ):
         assert expected in words
+
+
+def test_what_did_not_happen_is_not_in_the_picture() -> None:
+    words = " ".join(words_in(flow_svg((NATS,), COUNTS[:1])))
+    assert not re.search("refused|in doubt|unheard", words)
+
+
+def test_what_is_in_doubt_stands_where_refusals_stand_or_below_them() -> None:
+    def heights(refused: int, in_doubt: int) -> dict[str, float]:
+        counts = {"publishers": [[20, 0, refused, in_doubt, 0]], "subscribers": [[0, 0]]}
+        texts = ET.fromstring(flow_svg((RABBITMQ,), (counts,))).iter("{http://www.w3.org/2000/svg}text")
+        return {(one.text or "").split(" ")[0]: float(one.attrib["y"]) for one in texts}
+
+    both = heights(10, 3)
+    assert both["?"] - both["✕"] >= 11
+    assert heights(0, 3)["?"] == both["✕"] == heights(10, 0)["✕"]
 
 
 def test_without_counts_it_shows_no_number() -> None:

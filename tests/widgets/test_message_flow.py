@@ -106,7 +106,7 @@ async def test_a_new_page_is_told_everything_at_once(picture: Picture) -> None:
     picture.page.watch()
     await until(lambda: picture.batches)
     [lane] = picture.batches[0]["lanes"]
-    assert lane["publishers"] == [[3, 0, 0, 0]]
+    assert lane["publishers"] == [[3, 0, 0, 0, 0]]
     assert (lane["state"], lane["ready_in"]) == ("running", 0.25)
 
 

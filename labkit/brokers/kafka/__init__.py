@@ -1,1 +1,1 @@
-"""Kafka: topics."""
+"""Kafka: topics read by consumer groups, and transactions over them."""

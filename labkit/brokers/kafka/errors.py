@@ -24,6 +24,8 @@ from labkit.errors import (
     NotFound,
     PublishFailed,
     PublishInDoubt,
+    PublishNotAllowed,
+    PublishNotFound,
     PublishRefused,
 )
 
@@ -31,8 +33,6 @@ __all__ = [
     "ANSWER_SECONDS",
     "NATIVE_ERRORS",
     "Fenced",
-    "NoSuchTopic",
-    "TopicForbidden",
     "asking",
     "connect_error",
     "meaning",
@@ -55,15 +55,7 @@ NATIVE_ERRORS = (
 )
 
 
-class NoSuchTopic(NotFound, PublishRefused):
-    """A message for a topic, or a partition, that does not exist."""
-
-
-class TopicForbidden(NotAllowed, PublishRefused):
-    """A message for a topic that this user may not write to."""
-
-
-class Fenced(NotAllowed, PublishRefused):
+class Fenced(PublishNotAllowed):
     """A newer producer has the same transactional id: Kafka takes nothing more from this one."""
 
 
@@ -153,11 +145,11 @@ def publish_error(error: BaseException, what: str, *, was_sent: bool, seconds: f
 def _publish_kind(error: BaseException, was_sent: bool) -> tuple[type[PublishFailed], str]:
     if isinstance(error, (native.UnknownTopicOrPartitionError, AssertionError)):
         return (
-            NoSuchTopic,
+            PublishNotFound,
             "create it first: `await client.topic(name, partitions=...)`; check that Kafka runs",
         )
     if isinstance(error, NOT_ALLOWED):
-        return TopicForbidden, "ask for the right to write there, or connect as another user"
+        return PublishNotAllowed, "ask for the right to write there, or connect as another user"
     if isinstance(error, FENCED):
         return Fenced, "end one of the two programs that use this transactional id"
     if isinstance(error, native.MessageSizeTooLargeError):

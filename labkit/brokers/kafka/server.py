@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from labkit.brokers.kafka.address import Address
 from labkit.errors import InstallFailed, StartFailed
 from labkit.home import programs_folder
 from labkit.programs.found import as_version, version_of
@@ -138,9 +139,7 @@ async def probe(url: str) -> str:
     from labkit.brokers.client import keep_log_quiet
 
     keep_log_quiet("aiokafka")
-    client = AIOKafkaClient(
-        bootstrap_servers=url.removeprefix("kafka://").rstrip("/"), request_timeout_ms=3000
-    )
+    client = AIOKafkaClient(**Address.parse(url).options(), request_timeout_ms=3000)
     try:
         await client.bootstrap()
         if not client.cluster.brokers():

@@ -8,10 +8,7 @@ is gone, and nobody says so: core NATS delivers at most once.
 from __future__ import annotations
 
 import asyncio
-import inspect
-import logging
 import ssl
-import time
 from collections import deque
 from contextlib import suppress
 from typing import Any
@@ -24,8 +21,9 @@ from labkit.brokers.client import CALL_SECONDS, CONNECT_SECONDS, BrokerClient
 from labkit.brokers.nats.channels.stream import Stream
 from labkit.brokers.nats.channels.subject import Subject
 from labkit.brokers.nats.denials import Denials, publishing
-from labkit.brokers.nats.errors import NATIVE, asking, connect_error, reason, translate
+from labkit.brokers.nats.errors import NATIVE, asking, connect_error, translate
 from labkit.brokers.nats.listening import GOODBYE_SECONDS, NatsSubscription
+from labkit.brokers.nats.reports import Reports
 from labkit.brokers.nats.status import OnStatus, Status, StatusEvent
 from labkit.errors import BrokerError, ConnectionLost, NoAnswer
 from labkit.events import Observer
@@ -40,10 +38,6 @@ PING_SECONDS = 10.0
 
 DRAIN_SECONDS = 5.0
 RESTORED_SECONDS = 20.0
-EVENTS_KEPT = 1000
-SUBJECTS_KEPT = 10_000
-
-log = logging.getLogger("labkit")
 
 
 class NatsClient(BrokerClient):
@@ -71,23 +65,25 @@ class NatsClient(BrokerClient):
     ) -> None:
         super().__init__(url, observer)
         self.drain_seconds = drain_seconds
-        self.events: deque[StatusEvent] = deque(maxlen=EVENTS_KEPT)
-        """What happened to the connection, oldest first; the newest thousand."""
-        self.problems: deque[BrokerError] = deque(maxlen=EVENTS_KEPT)
-        """What the server or nats-py complained of when no call was waiting to be told."""
         self.denials = Denials()
+        self.reports = Reports(self.denials, self._listeners, on_status)
         self.is_secured = False
         """Whether this server knows users, who may not do everything."""
-        self._allowed: set[str] = set()
-        self.denials.listeners.add(lambda act, denied: self._allowed.discard(act))
-        self._pongs: set[asyncio.Future[bool]] = set()
-        self._on_status = on_status
         self._options = {"reconnect_time_wait": reconnect_wait, "ping_interval": ping_interval, **options}
         if tls is not None:
             self._options["tls"] = tls
         self._native: NativeClient | None = None
         self._jetstream: JetStreamContext | None = None
-        self._is_connecting = False
+
+    @property
+    def events(self) -> deque[StatusEvent]:
+        """What happened to the connection, oldest first; the newest thousand."""
+        return self.reports.events
+
+    @property
+    def problems(self) -> deque[BrokerError]:
+        """What the server or nats-py complained of without an answer to any call; the newest thousand."""
+        return self.reports.problems
 
     @property
     def native(self) -> NativeClient:
@@ -161,12 +157,12 @@ class NatsClient(BrokerClient):
             await native._flush_pending(force_flush=True)
             if not native.is_connected:
                 raise nats.errors.ConnectionReconnectingError
-            self._pongs.add(pong)
+            self.reports.pongs.add(pong)
             try:
                 await native._send_ping(pong)
                 await asyncio.shield(pong)
             finally:
-                self._pongs.discard(pong)
+                self.reports.pongs.discard(pong)
 
     async def restored(self) -> None:
         """Wait until the server answers, over a lost connection too; everybody is then subscribed again.
@@ -194,18 +190,13 @@ class NatsClient(BrokerClient):
         The first time for a subject, wait until the server has read the publish. Raises nats-py's errors.
         """
         act = publishing(subject)
-        if self.is_secured and act not in self._allowed and self.is_connected:
+        if self.is_secured and act not in self.denials.allowed and self.is_connected:
             await self.reach()
-            if act not in self.denials:
-                self._allow(act)
+            if act not in self.denials.unheard:
+                self.denials.allow(act)
         denied = self.denials.take(act)
         if denied is not None:
             raise denied
-
-    def _allow(self, act: str) -> None:
-        if len(self._allowed) >= SUBJECTS_KEPT:
-            self._allowed.clear()
-        self._allowed.add(act)
 
     async def close(self) -> None:
         """Drain every subscriber that has a handler, close all, then the connection.
@@ -222,111 +213,32 @@ class NatsClient(BrokerClient):
 
     async def _connect(self) -> None:
         native = NativeClient()
-        self._is_connecting = True
+        self.reports.begin(native)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await native.connect(
                     self.url,
                     name="broker-lab",
                     max_reconnect_attempts=-1,
-                    error_cb=self._on_error,
-                    disconnected_cb=self._on_disconnected,
-                    reconnected_cb=self._on_reconnected,
-                    closed_cb=self._on_closed,
+                    **self.reports.callbacks,
                     **self._options,
                 )
         except NATIVE as error:
-            self._is_connecting = False
+            self.reports.end()
             with suppress(AssertionError):  # of an address it could not even read
                 await native.close()
             raise connect_error(error, self.url) from error
-        finally:
-            self._is_connecting = False
         self._native = native
         self._jetstream = native.jetstream(timeout=CALL_SECONDS)
         self.is_secured = bool(native._server_info.get("auth_required"))
-        await self._note(Status.CONNECTED, f"to NATS {native._server_info.get('version')}")
+        await self.reports.connected(str(native._server_info.get("version")))
 
     async def _disconnect(self) -> None:
         with suppress(OSError, nats.errors.Error):  # the broker is gone; so is what it had not read
             await self.reach(GOODBYE_SECONDS)
         native, self._native = self.native, None
         self._jetstream = None
+        self.reports.end()
         with suppress(OSError):  # the connection broke while it was being closed
             await native.close()
-        if self.events[-1].kind is not Status.CLOSED:
-            await self._note(Status.CLOSED, "by this program")
-
-    async def _on_error(self, error: Exception) -> None:
-        """Fail the first connection at once; later, let nats-py reconnect, and show what else it reports."""
-        if self._is_connecting:
-            raise error
-        denied = self.denials.read(error)
-        if denied is not None:
-            self.problems.append(denied)
-            await self._note(Status.NOT_ALLOWED, denied.what)
-            self.denials.note(denied)
-        elif isinstance(error, nats.errors.SlowConsumerError):
-            await self._on_slow_consumer(error)
-        elif not isinstance(error, OSError | nats.errors.StaleConnectionError | TimeoutError):
-            self.problems.append(translate(error, "NATS reports a problem", ""))
-            await self._note(Status.PROBLEM, reason(error))
-            log.warning("NATS: %s", error)
-
-    async def _on_slow_consumer(self, error: nats.errors.SlowConsumerError) -> None:
-        """Count what was dropped; say it once for each time that a subscriber falls behind."""
-        slow = next((one for one in self._listeners() if one.native is error.sub), None)
-        words = f"{slow.name if slow else 'somebody'} on {error.subject} is too slow: messages are dropped"
-        if slow is not None:
-            slow.dropped += 1
-        last = self.events[-1]
-        if (last.kind, last.words) != (Status.SLOW_CONSUMER, words):
-            await self._note(Status.SLOW_CONSUMER, words)
-
-    async def _on_disconnected(self) -> None:
-        self.denials.lose_connection()
-        for pong in self._pongs:
-            if not pong.done():
-                pong.set_exception(nats.errors.UnexpectedEOF())
-        if self._native is not None and not self._native.is_closed:
-            await self._note(Status.DISCONNECTED, "the connection broke; connecting again until it is back")
-
-    async def _on_reconnected(self) -> None:
-        self.denials.forget()
-        self._allowed.clear()
-        await self._note(Status.RECONNECTED, "every subscription is back")
-        for one in self._listeners():
-            one.hear_reconnected()
-
-    async def _on_closed(self) -> None:
-        if self._native is None:
-            await self._note(Status.CLOSED, "by this program")
-        else:
-            await self._on_given_up(self._native.last_error)
-
-    async def _on_given_up(self, error: Exception | None) -> None:
-        """Tell every subscriber that nats-py does not try any more: the server sent what it cannot mend."""
-        words = reason(error) if error else "nats-py closed it"
-        await self._note(Status.CLOSED, words)
-        lost = ConnectionLost(
-            f"The connection to NATS was closed for good: {words}.",
-            broker=self.broker,
-            remedy="close this client, and open it again",
-        )
-        self.problems.append(lost)
-        for one in self._listeners():
-            one.hear_closed(lost)
-
-    def note_drain_timed_out(self, subscription: NatsSubscription[Any]) -> None:
-        """Say that a handler was not done in time."""
-        words = f"{subscription.name} on {subscription.channel.name} was not done with what had arrived"
-        self.events.append(StatusEvent(Status.DRAIN_TIMED_OUT, time.time(), words))
-        log.warning("NATS: %s after %g s", words, self.drain_seconds)
-
-    async def _note(self, kind: Status, words: str) -> None:
-        event = StatusEvent(kind, time.time(), words)
-        self.events.append(event)
-        if self._on_status is not None:
-            result = self._on_status(event)
-            if inspect.isawaitable(result):
-                await result
+        await self.reports.closed()

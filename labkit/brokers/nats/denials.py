@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from labkit.errors import NotAllowed
+from labkit.errors import NotAllowed, PublishNotAllowed
 
 __all__ = ["REPLIES", "Denials", "publishing", "subscribing"]
 
@@ -20,6 +20,7 @@ REPLIES = "subscription to _inbox."
 """nats-py subscribes once for the replies to all its questions, so a refusal of that stays true."""
 
 MOST = 1000
+MOST_ALLOWED = 10_000
 
 
 def publishing(subject: str) -> str:
@@ -38,24 +39,22 @@ class Denials:
     def __init__(self) -> None:
         self.listeners: set[Callable[[str, NotAllowed], None]] = set()
         """Called with what was refused, and the error to raise."""
+        self.allowed: set[str] = set()
+        """What the server is known to have let pass on this connection."""
         self.losses = 0
         """How often the connection was lost."""
-        self._unheard: dict[str, NotAllowed] = {}
+        self.unheard: dict[str, NotAllowed] = {}
+        """The errors to raise, by what was refused."""
         self._waiting: dict[asyncio.Timeout, tuple[str, ...]] = {}
-
-    def __len__(self) -> int:
-        return len(self._unheard)
-
-    def __contains__(self, act: str) -> bool:
-        return act in self._unheard
 
     def read(self, error: Exception) -> NotAllowed | None:
         """Return what the native error means, if it is a refusal; None if it is something else."""
         found = VIOLATION.search(str(error))
         if found is None:
             return None
-        act = "publish" if found[1].lower() == "publish" else "subscribe"
-        denied = NotAllowed(
+        is_publish = found[1].lower() == "publish"
+        act = "publish" if is_publish else "subscribe"
+        denied = (PublishNotAllowed if is_publish else NotAllowed)(
             f"This user may not {act} to {found[2]!r}.",
             broker="nats",
             remedy="grant it under `permissions` in the server's configuration, or be another user",
@@ -68,8 +67,9 @@ class Denials:
         found = VIOLATION.search(str(denied.__cause__))
         assert found is not None
         act = f"{found[1]} to {found[2]}".lower()
-        if len(self._unheard) < MOST:
-            self._unheard[act] = denied
+        self.allowed.discard(act)
+        if len(self.unheard) < MOST:
+            self.unheard[act] = denied
         for limit, acts in self._waiting.items():
             if _is_one_of(act, acts):
                 limit.reschedule(asyncio.get_running_loop().time())
@@ -82,21 +82,27 @@ class Denials:
         for limit in self._waiting:
             limit.reschedule(asyncio.get_running_loop().time())
 
+    def allow(self, act: str) -> None:
+        """Take note that the server has let this pass."""
+        if len(self.allowed) >= MOST_ALLOWED:
+            self.allowed.clear()
+        self.allowed.add(act)
+
     def take(self, *acts: str) -> NotAllowed | None:
         """Return a refusal of one of these, and forget it; None if there is none.
 
         What ends in a dot stands for all that begin with it.
         """
-        for act, denied in self._unheard.items():  # few, if any
+        for act, denied in self.unheard.items():  # few, if any
             if _is_one_of(act, acts):
                 if not act.startswith(REPLIES):
-                    del self._unheard[act]
+                    del self.unheard[act]
                 return denied
         return None
 
     def take_any(self) -> NotAllowed | None:
         """Return the oldest refusal, and forget it; None if there is none."""
-        return self._unheard.pop(next(iter(self._unheard)), None) if self._unheard else None
+        return self.unheard.pop(next(iter(self.unheard)), None) if self.unheard else None
 
     @contextmanager
     def watched(self, limit: asyncio.Timeout, *acts: str) -> Iterator[None]:
@@ -109,7 +115,8 @@ class Denials:
 
     def forget(self) -> None:
         """Forget everything: a new connection may be another user's, or the rules may have changed."""
-        self._unheard.clear()
+        self.unheard.clear()
+        self.allowed.clear()
 
 
 def _is_one_of(act: str, acts: tuple[str, ...]) -> bool:

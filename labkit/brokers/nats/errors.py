@@ -22,6 +22,7 @@ from labkit.errors import (
     NotFound,
     PublishFailed,
     PublishInDoubt,
+    PublishNotFound,
     PublishRefused,
     Unsupported,
 )
@@ -96,7 +97,8 @@ def publish_error(error: BaseException, size: int, subject: str) -> PublishFaile
             broker="nats",
             remedy="publish again with the same message_id; a stream drops it if it has it already",
         )
-    return PublishRefused(
+    kind = PublishNotFound if isinstance(error, js.NoStreamResponseError) else PublishRefused
+    return kind(
         f"NATS did not take {size} bytes for {subject}: {reason(error)}.",
         broker="nats",
         remedy=_publish_remedy(error, subject),

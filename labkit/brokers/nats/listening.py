@@ -90,8 +90,9 @@ class NatsSubscription(Subscription[AnyDelivery]):
         """Wait for what nats-py received next; None if somebody called us. See ``_wake``."""
         native = self._native
         assert native is not None
-        message: Msg | None = await native._pending_queue.get()
-        native._pending_queue.task_done()
+        queue = native._pending_queue
+        message: Msg | None = await queue.get() if queue.empty() else queue.get_nowait()
+        queue.task_done()
         if message is not None:
             native._pending_size -= len(message.data)
         elif self._lost is not None:
@@ -131,7 +132,7 @@ class NatsSubscription(Subscription[AnyDelivery]):
         self._wake()
         done, _ = await asyncio.wait([worker], timeout=self.client.drain_seconds)
         if not done:
-            self.client.note_drain_timed_out(self)
+            self.client.reports.note_drain_timed_out(self)
 
     async def _stop_coming(self) -> None:
         """Tell the server to send no more, and wait until what it had sent is here."""

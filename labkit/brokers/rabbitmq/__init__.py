@@ -1,1 +1,1 @@
-"""RabbitMQ: exchanges and queues."""
+"""RabbitMQ: exchanges, queues and streams."""

@@ -28,6 +28,8 @@ from labkit.errors import (
     NotFound,
     PublishFailed,
     PublishInDoubt,
+    PublishNotAllowed,
+    PublishNotFound,
     PublishRefused,
 )
 
@@ -83,7 +85,7 @@ def publish_failure(error: BaseException, what: str, *, alone: bool) -> PublishF
     every message under way on it, so only one that was ``alone`` there is certainly refused.
     """
     certain = isinstance(error, DeliveryError) or (alone and is_about_one_message(error))
-    kind = PublishRefused if certain else PublishInDoubt
+    kind = _REFUSED.get(_kind(error), PublishRefused) if certain else PublishInDoubt
     remedy = "mend what RabbitMQ objects to" if certain else "publish again; it may then arrive twice"
     return kind(f"{what}: {reason(error)}.", broker="rabbitmq", remedy=remedy)
 
@@ -125,3 +127,7 @@ _KINDS: tuple[tuple[type[BaseException], type[BrokerError]], ...] = (
     (ConnectionError, ConnectionLost),
     (asyncio.CancelledError, ConnectionLost),
 )
+_REFUSED: dict[type[BrokerError], type[PublishFailed]] = {
+    NotFound: PublishNotFound,
+    NotAllowed: PublishNotAllowed,
+}

@@ -64,15 +64,19 @@ class RedisClient(BrokerClient):
         A command that blocks holds one of the pool's connections meanwhile. Raises ``ChannelClosed`` before
         it was opened.
         """
-        if self._native is None:
-            self.require_open()
+        self._require_connected()
         assert self._native is not None
         return self._native
+
+    def _require_connected(self) -> None:
+        # A client that is closing still is: its subscribers have a last word.
+        if self._native is None:
+            self.require_open()
 
     @property
     def connections(self) -> Pool:
         """The pool of connections for commands, redis-py's with stated sizes."""
-        self.require_open()
+        self._require_connected()
         return self._pool
 
     @property
@@ -135,7 +139,7 @@ class RedisClient(BrokerClient):
 
     async def ask(self, what: str, *command: Any, remedy: str = "") -> Any:
         """Send one command and return the answer. ``what`` says what did not succeed, if it does not."""
-        self.require_open()
+        self._require_connected()
         async with asking(what, remedy):
             return await self.execute(*command)
 

@@ -18,8 +18,10 @@ from labkit.errors import (
     NoAnswer,
     NotAllowed,
     NotFound,
+    PublishConflict,
     PublishFailed,
     PublishInDoubt,
+    PublishNotAllowed,
     PublishRefused,
     SettleFailed,
     Unsupported,
@@ -32,8 +34,6 @@ __all__ = [
     "LOST",
     "NoFreeConnection",
     "NotSent",
-    "PublishConflict",
-    "PublishNotAllowed",
     "asking",
     "meaning",
     "not_published",
@@ -56,14 +56,6 @@ class NotSent(native.ConnectionError):
 
 class NoFreeConnection(native.ConnectionError):
     """All connections of the pool were in use for too long."""
-
-
-class PublishNotAllowed(PublishRefused, NotAllowed):
-    """The message was refused because this user may not write there."""
-
-
-class PublishConflict(PublishRefused, Conflict):
-    """The message was refused because something of another type has that name."""
 
 
 _TYPES: dict[type[BrokerError], str] = {

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from labkit.brokers.kafka import server
 from labkit.brokers.kafka.channels.topic import Topic
 from labkit.brokers.kafka.client import KafkaClient
 from labkit.errors import ConnectFailed, LoginRefused, NotAllowed, PublishRefused
@@ -41,6 +42,10 @@ async def test_a_wrong_user_or_password_is_said_to_be_one(broker: Guarded, login
             await KafkaClient(broker.url(login)).open()
     assert "password" in caught.value.remedy
     assert caught.value.__cause__ is not None
+
+
+async def test_a_broker_that_asks_for_a_password_can_be_used_as_an_external_one(broker: Guarded) -> None:
+    assert await server.probe(broker.url("ann:secret")) == ""
 
 
 async def test_a_mechanism_the_broker_does_not_have_is_said_to_be_one(broker: Guarded) -> None:

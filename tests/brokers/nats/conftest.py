@@ -52,7 +52,7 @@ ANN = """{
 
 
 class SecuredServer:
-    """A nats-server that knows two users: ann may use orders, admin everything."""
+    """A nats-server that knows users: ann may use orders, admin everything, and deaf may hear no replies."""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_ports(["client"])["client"]
@@ -72,6 +72,7 @@ class SecuredServer:
             authorization {{ users: [
               {{ user: admin, password: adm }}
               {{ user: ann, password: pw, permissions: {permissions} }}
+              {{ user: deaf, password: pw, permissions: {{ publish: [">"], subscribe: ["orders.>"] }} }}
             ] }}
             """
         )

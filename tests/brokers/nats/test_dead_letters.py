@@ -27,6 +27,11 @@ async def give_up(stream: Stream, *values: object, attempts: int = 2) -> None:
     async with consumer.subscribe() as billing:
         for _ in range(attempts * len(values)):
             await (await anext(billing)).nak()
+        # JetStream gives a message up when it would send it again, so somebody must still ask for messages.
+        await stream.publish("fence")
+        fence = await anext(billing)
+        assert fence.value == "fence"
+        await fence.ack_sync()
 
 
 async def take(stream: Stream, count: int) -> list[DeadLetter]:

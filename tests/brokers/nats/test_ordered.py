@@ -121,8 +121,9 @@ async def test_an_ordered_reader_can_be_opened_again(client: NatsClient, name: s
 
 
 async def test_a_reader_cannot_be_opened_while_the_broker_is_gone(
-    client: NatsClient, server: Server, name: str
+    client: NatsClient, server: Server, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("labkit.brokers.nats.errors.CALL_SECONDS", 0.5)
     stream = await stream_of(client, name, 2)
     await server.kill()
     try:

@@ -55,8 +55,8 @@ def evaluate(server: ProcessServer) -> Evaluate:
             stderr=asyncio.subprocess.STDOUT,
             env={**os.environ, "HOME": str(server.folder / "home")},
         )
-        told, _ = await process.communicate(code.encode())
-        assert process.returncode == 0, told
+        told, _ = await process.communicate(f"{code}\n".encode())
+        assert told.startswith(b"{ok,"), told
         return told.decode()
 
     return ask

@@ -185,3 +185,19 @@ async def test_a_passive_queue_is_taken_as_it_is(client: RabbitmqClient, name: s
         async with found.subscribe("billing") as deliveries:
             [delivery] = await take(deliveries, 1)
     assert delivery.value == "order"
+
+
+async def test_a_passive_queues_subscriber_hears_again_after_the_broker_was_killed(
+    client: RabbitmqClient, name: str, server: Any
+) -> None:
+    queue = await client.queue(name)
+    await client.queue(f"{name}.newest")  # which RabbitMQ 4.0 may lose
+    async with RabbitmqClient(client.url) as other:
+        found = await other.queue(name, passive=True)
+        async with found.subscribe("billing") as deliveries:
+            await server.kill()
+            await server.restart()
+            await queue.ready()
+            await queue.publish("order")
+            [delivery] = await take(deliveries, 1)
+    assert delivery.value == "order"

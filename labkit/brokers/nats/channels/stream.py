@@ -251,6 +251,8 @@ class Stream(Channel):
 
         JetStream has no place for them. It only says so, in an advisory that is not kept. From the first call
         on a stream of its own keeps these advisories, so call it before there are consumers.
+        What was delivered too often is given up when it would be delivered again: to a pull consumer, when
+        somebody asks for messages.
         """
         kept = Stream(self.client, f"{self.name}-dead-letters")
         await kept.declare(subjects=advisories_of(self.name))

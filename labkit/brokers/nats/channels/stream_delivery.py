@@ -21,10 +21,10 @@ __all__ = ["StoredDelivery", "StreamDelivery", "attempt_of", "read"]
 
 def attempt_of(native: Msg) -> int:
     """Return how often JetStream has delivered this message, this time included."""
-    words = native.reply.split(
-        "."
-    )  # $JS.ACK.stream.consumer.attempt..., with two more where there are domains
-    return int(words[4] if len(words) == 9 else words[6])
+    # $JS.ACK.stream.consumer.ATTEMPT.sequence.sequence.time.pending; where there are domains, there are two
+    # more words before the stream, and sometimes one at the end.
+    reply = native.reply
+    return int(reply.rsplit(".", 6 if reply.count(".") > 10 else 5)[1])
 
 
 def read(native: Msg) -> Message:
@@ -77,9 +77,13 @@ class StreamDelivery(StoredDelivery, OpenDelivery):
 
     async def ack(self) -> None:
         """Tell JetStream that this message is done with. Raises ``SettleFailed`` if that cannot be sent."""
-        if not self.is_settled:
-            await self._say(b"")
-            self._count_settled()
+        if self.is_settled:
+            return
+        try:  # as in _say, without the call: this is done for every message
+            await self._client.native.publish(self.native.reply)
+        except NATIVE as error:
+            raise self._failed(error) from error
+        self._count_settled()
 
     async def ack_sync(self) -> None:
         """Do the same, and wait until JetStream has it. Raises ``SettleFailed`` if it does not say so.
@@ -92,7 +96,6 @@ class StreamDelivery(StoredDelivery, OpenDelivery):
             await self._client.native.request(self.native.reply, timeout=CALL_SECONDS)
         except NATIVE as error:
             raise self._failed(error) from error
-        self.is_settled = True
         self._count_settled()
 
     async def nak(self, delay: float | None = None) -> None:
@@ -128,5 +131,6 @@ class StreamDelivery(StoredDelivery, OpenDelivery):
         )
 
     def _count_settled(self) -> None:
+        self.is_settled = True
         if self._settled is not None:
             self._settled(self.message)

@@ -53,8 +53,14 @@ class Subject(Channel):
         meters = self.meters(publisher)
         if meters is not None:
             await self._publish_observed(Message(data, self.name, headers=headers), meters)
-        else:
-            await self._send(data, headers)
+            return
+        client = self.client
+        try:  # as in _send, without the call
+            await client.native.publish(self.name, data, "", dict(headers) if headers else None)
+            if client.is_secured or client.denials.unheard:
+                await client.check_allowed(self.name)
+        except NATIVE as error:
+            raise publish_error(error, len(data), self.name) from error
 
     async def _publish_observed(self, message: Message, meters: PublishMeters) -> None:
         meters.sent(message)
@@ -68,7 +74,7 @@ class Subject(Channel):
         client = self.client
         try:
             await client.native.publish(self.name, data, reply_to, dict(headers) if headers else None)
-            if client.is_secured or client.denials:
+            if client.is_secured or client.denials.unheard:
                 await client.check_allowed(self.name)
         except NATIVE as error:
             raise publish_error(error, len(data), self.name) from error

@@ -47,7 +47,7 @@ class AnyQueue(PublishingChannel):
 
     async def declare(self) -> None:
         """Make it, or find it as it is."""
-        what = f"RabbitMQ did not declare the {self.arguments['x-queue-type']} {self.kind} {self.name!r}"
+        what = f"RabbitMQ did not declare {self!r}"
         await ask(self._declare(), what, "choose another name if it exists with other settings")
 
     async def _declare(self) -> None:

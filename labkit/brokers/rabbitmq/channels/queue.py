@@ -52,7 +52,7 @@ class Queue(AnyQueue):
     async def declare_on(self, channel: AbstractRobustChannel) -> AbstractRobustQueue:
         if not self.passive:
             return await super().declare_on(channel)
-        native = await channel.declare_queue(self.name, passive=True, robust=False)
+        native = await channel.declare_queue(self.name, passive=True)
         assert isinstance(native, AbstractRobustQueue)
         return native
 

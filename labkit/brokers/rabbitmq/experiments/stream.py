@@ -27,7 +27,7 @@ async def confirm(bench: Rabbit) -> Seen:
     return Seen(found(pipeline.confirmed == 10), f"{pipeline.confirmed} of 10 confirmed")
 
 
-@claim(Aspect.ACKNOWLEDGEMENT, Answer.NO, "an ack is only credit for more; each reader keeps its own place")
+@claim(Aspect.ACKNOWLEDGEMENT, Answer.NO, "an ack is only credit; each reader keeps its own place")
 async def acknowledgement(bench: Rabbit) -> Seen:
     """Read everything, and look whether it is still there."""
     stream = await bench.client.stream(bench.name("log"))
@@ -57,6 +57,7 @@ async def ordering(bench: Rabbit) -> Seen:
 async def persistence(bench: Rabbit) -> Seen:
     """Publish ten, and kill the broker."""
     stream = await bench.client.stream(bench.name("log"))
+    await bench.client.queue(bench.name("newest"))  # RabbitMQ 4.0 may lose the newest it made
     await stream.written()
     for number in range(10):
         await stream.publish(number)

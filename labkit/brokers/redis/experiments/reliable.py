@@ -7,7 +7,7 @@ import asyncio
 from labkit.brokers.experiment import Bench, Experiments, Seen
 from labkit.brokers.redis.channels.list import RedisList
 from labkit.brokers.redis.client import RedisClient
-from labkit.brokers.redis.experiments.trying import LAST, moved, on_disk, take, take_all, yes_if
+from labkit.brokers.redis.experiments.trying import LAST, moved, on_disk, order_of, take, take_all, yes_if
 from labkit.guarantees import Answer, Aspect
 
 __all__ = ["EXPERIMENTS"]
@@ -54,7 +54,7 @@ async def ordering(bench: Bench[RedisClient]) -> Seen:
     async with tasks.subscribe_reliably("worker") as worker:
         await (await anext(worker)).give_back()
         arrived = await take(worker, 100)
-    return Seen(yes_if(arrived == sorted(arrived)), f"{len(arrived)} arrived, in order, one given back")
+    return Seen(yes_if(arrived == sorted(arrived)), f"{len(arrived)} arrived, {order_of(arrived)}")
 
 
 @EXPERIMENTS.claim(Aspect.PERSISTENCE, Answer.YES, "once the append-only file has it: within a second")

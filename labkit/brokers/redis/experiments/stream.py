@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labkit.brokers.experiment import Bench, Experiments, Seen
 from labkit.brokers.redis.client import RedisClient
-from labkit.brokers.redis.experiments.trying import LAST, moved, on_disk, take, take_all, yes_if
+from labkit.brokers.redis.experiments.trying import LAST, moved, on_disk, order_of, take, take_all, yes_if
 from labkit.guarantees import Answer, Aspect
 
 __all__ = ["EXPERIMENTS"]
@@ -41,7 +41,7 @@ async def ordering(bench: Bench[RedisClient]) -> Seen:
         await events.add(number)
     async with group.subscribe("worker") as worker:
         arrived = await take(worker, 100)
-    return Seen(yes_if(arrived == sorted(arrived)), f"{len(arrived)} arrived, in order")
+    return Seen(yes_if(arrived == sorted(arrived)), f"{len(arrived)} arrived, {order_of(arrived)}")
 
 
 @EXPERIMENTS.claim(Aspect.PERSISTENCE, Answer.YES, "once the append-only file has it: within a second")

@@ -10,7 +10,7 @@ from labkit.brokers.redis.client import RedisClient
 from labkit.brokers.subscription import Subscription
 from labkit.guarantees import Answer
 
-__all__ = ["LAST", "keys_of", "moved", "on_disk", "take", "take_all", "yes_if"]
+__all__ = ["LAST", "keys_of", "moved", "on_disk", "order_of", "take", "take_all", "yes_if"]
 
 LAST = -1
 """Sent at the end. Order is kept, so when it has arrived, all that will arrive has."""
@@ -19,6 +19,11 @@ LAST = -1
 def yes_if(condition: bool) -> Answer:
     """Return YES or NO."""
     return Answer.YES if condition else Answer.NO
+
+
+def order_of(values: list[Any]) -> str:
+    """Return whether numbers that were sent one after another came so, in words."""
+    return "in order" if values == sorted(values) else "out of order"
 
 
 async def take(subscription: Subscription[Any], count: int) -> list[Any]:
