@@ -15,6 +15,7 @@ import json
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from secrets import token_hex
 from time import time_ns
@@ -31,7 +32,6 @@ __all__ = ["Identify", "Ledger", "payload"]
 
 Identify = Callable[[Message], bytes]
 Append = Callable[[int], None]
-Number = Callable[[Message], int]
 KEYS = "keys"
 """The column beside ``sent`` that holds the messages' keys."""
 INDEX = "columns.jsonl"
@@ -42,9 +42,8 @@ APART = {Kind.DEAD_LETTERED, Kind.EXPIRED}
 RECORDED = SENDING | READING | APART
 
 
-def payload(message: Message) -> bytes:
-    """Return what identifies a message if nobody says otherwise: its payload."""
-    return message.data
+payload: Identify = attrgetter("data")
+"""What identifies a message if nobody says otherwise: its payload. It is called for every event."""
 
 
 @dataclass(frozen=True)
@@ -73,33 +72,19 @@ class Ledger:
         """Return the meter for this kind at this place."""
         if kind not in RECORDED:
             return _ignore
-        number = self._numbering(place.broker)
+        # A message's number is its hash: never 0, and different for each broker.
+        seed = xxh3_64_intdigest(place.broker.encode())
+        identify = self._identify
         append = self._column(kind, place).append
         if kind is Kind.SENT:
-            return _note_with_key(number, append, self._column(KEYS, place).append)
+            return _note_with_key(identify, seed, append, self._column(KEYS, place).append)
         if kind is Kind.REDELIVERED:
-            return _note_twice(number, append, self._column(Kind.DELIVERED, place).append)
+            return _note_twice(identify, seed, append, self._column(Kind.DELIVERED, place).append)
 
         def note(message: Message) -> None:
-            append(number(message))
+            append(xxh3_64_intdigest(identify(message), seed) or 1)
 
         return note
-
-    def _numbering(self, broker: str) -> Number:
-        """Return what numbers a message: never 0, and different for each broker."""
-        seed = xxh3_64_intdigest(broker.encode())
-        if self._identify is payload:  # the usual case, without a call
-
-            def number_payload(message: Message) -> int:
-                return xxh3_64_intdigest(message.data, seed) or 1
-
-            return number_payload
-        identify = self._identify
-
-        def number(message: Message) -> int:
-            return xxh3_64_intdigest(identify(message), seed) or 1
-
-        return number
 
     def verdict(
         self,
@@ -185,18 +170,18 @@ def _ignore(message: Message) -> None:
     """Nothing: what is in doubt, or was unheard, shows in what is missing elsewhere."""
 
 
-def _note_with_key(number: Number, append: Append, append_key: Append) -> Meter:
+def _note_with_key(identify: Identify, seed: int, append: Append, append_key: Append) -> Meter:
     def note(message: Message) -> None:
-        append(number(message))
+        append(xxh3_64_intdigest(identify(message), seed) or 1)
         key = message.key
         append_key(NO_KEY if key is None else xxh3_64_intdigest(key.encode()) | 2)
 
     return note
 
 
-def _note_twice(number: Number, append: Append, append_too: Append) -> Meter:
+def _note_twice(identify: Identify, seed: int, append: Append, append_too: Append) -> Meter:
     def note(message: Message) -> None:
-        one = number(message)
+        one = xxh3_64_intdigest(identify(message), seed) or 1
         append(one)
         append_too(one)
 

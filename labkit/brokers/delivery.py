@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from labkit.message import Message
+from labkit.message import Message, decode
 
 __all__ = ["Delivery", "OpenDelivery"]
 
@@ -43,7 +43,7 @@ class Delivery:
     @property
     def value(self) -> Any:
         """The payload as JSON. Raises ``PayloadError`` if it is none."""
-        return self.message.value
+        return decode(self.data)
 
     def __repr__(self) -> str:
         again = ", redelivered" if self.redelivered else ""

@@ -56,8 +56,8 @@ class Pipeline:
         answer.add_done_callback(self._answered if message is None else partial(self._answered, message))
 
     def _answered(self, *arguments: Any) -> None:
-        *message, answer = arguments
-        self._settle(message[0] if message else None, self._failure(answer))
+        message = arguments[0] if len(arguments) == 2 else None
+        self._settle(message, self._failure(arguments[-1]))
 
     def _settle(self, message: Message | None, failure: PublishFailed | None) -> None:
         """Take note of one answer; where the library has no future for it, a subclass calls this itself."""

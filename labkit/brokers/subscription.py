@@ -102,7 +102,9 @@ class Subscription(ABC, Generic[AnyDelivery]):
                 result = handler(delivery)
                 if result is not None and inspect.isawaitable(result):
                     await result
-                await self._settle(delivery)
+                settling = self._settle(delivery)
+                if settling is not None:
+                    await settling
         except Exception as error:
             self.error = error
             log.exception("The handler of %s failed; it gets no more messages.", self.place)
@@ -113,8 +115,9 @@ class Subscription(ABC, Generic[AnyDelivery]):
             worker.cancel()
             await asyncio.wait([worker])
 
-    async def _settle(self, delivery: AnyDelivery) -> None:
-        """Tell the broker that this delivery is done, where there is such a thing."""
+    def _settle(self, delivery: AnyDelivery) -> Awaitable[None] | None:
+        """Tell the broker that this delivery is done; None where there is no such thing."""
+        return None
 
     def __aiter__(self) -> Self:
         return self
@@ -122,12 +125,15 @@ class Subscription(ABC, Generic[AnyDelivery]):
     async def __anext__(self) -> AnyDelivery:
         if not self._is_open:
             raise self._closed_error()
-        delivery = await self._next()
+        delivery = self._at_hand()
         if delivery is None:
-            raise StopAsyncIteration
-        meter = self._redelivered if delivery.redelivered else self._delivered
-        if meter is not None:
-            meter(delivery.message)
+            delivery = await self._next()
+            if delivery is None:
+                raise StopAsyncIteration
+        if self._delivered is not None:
+            meter = self._redelivered if delivery.redelivered else self._delivered
+            if meter is not None:
+                meter(delivery.message)
         return delivery
 
     def _closed_error(self) -> ChannelClosed:
@@ -142,6 +148,10 @@ class Subscription(ABC, Generic[AnyDelivery]):
 
     @abstractmethod
     async def _unsubscribe(self) -> None: ...
+
+    def _at_hand(self) -> AnyDelivery | None:
+        """Return the next delivery if it is here already, without a coroutine; None: wait for ``_next``."""
+        return None
 
     @abstractmethod
     async def _next(self) -> AnyDelivery | None:

@@ -87,21 +87,6 @@ class Producer(KeptProducer):
         meters = channel.meters(publisher)
         return ProducerPipeline(self, channel.name, meters and self._counting(meters), window)
 
-    async def hand_over(
-        self,
-        topic: str,
-        data: bytes,
-        key: str | None,
-        headers: Mapping[str, str] | None,
-        partition: int | None,
-        timestamp: float | None,
-    ) -> asyncio.Future[RecordMetadata]:
-        """Give a message to aiokafka, and return the future of the broker's answer."""
-        native = self._native
-        if native is None or not self._works(native):
-            native = await self.ready()
-        return await hand_over(native, topic, data, key, headers, partition, timestamp)
-
     async def _send(
         self,
         topic: str,
@@ -114,8 +99,10 @@ class Producer(KeptProducer):
         future = None
         try:
             async with asyncio.timeout(self.limit):
-                future = await self.hand_over(topic, data, key, headers, partition, timestamp)
                 native = self._native
+                if native is None or not self._works(native):
+                    native = await self.ready()
+                future = await hand_over(native, topic, data, key, headers, partition, timestamp)
                 return await future
         except NATIVE_ERRORS as error:
             if future is not None:
@@ -177,20 +164,24 @@ class ProducerPipeline(Pipeline):
         """Hand over one message. Raises ``PublishRefused`` if that fails already."""
         if self.unanswered >= self.window:
             await self.room()
-        self.producer.client.require_open()
-        data = encode(value)
+        producer = self.producer
+        producer.client.require_open()
+        data = value if type(value) is bytes else encode(value)
         message = None
         if self._meters is not None:
-            message = Message(data, self.topic, key=key, headers=headers)
+            message = Message(data, self.topic, key, headers)
             self._meters.sent(message)
         try:
-            answer = await self.producer.hand_over(self.topic, data, key, headers, partition, timestamp)
+            native = producer._native
+            if native is None or not producer._works(native):
+                native = await producer.ready()
+            answer = await hand_over(native, self.topic, data, key, headers, partition, timestamp)
         except BaseException as error:
             if message is not None and self._meters is not None:
                 self._meters.refused(message)
             if not isinstance(error, NATIVE_ERRORS):
                 raise
-            raise self.producer.failure(error, self.topic, was_sent=False) from error
+            raise producer.failure(error, self.topic, was_sent=False) from error
         self._expect(answer, message)
 
     def _failure(self, answer: asyncio.Future[Any]) -> PublishFailed | None:
@@ -205,7 +196,7 @@ class ProducerPipeline(Pipeline):
 
     def _answered(self, *arguments: Any) -> None:
         super()._answered(*arguments)
-        if not self.producer.confirms:
+        if self.producer.acks == 0:
             self.confirmed = 0
 
     async def _change(self) -> None:

@@ -99,6 +99,19 @@ class NatsSubscription(Subscription[AnyDelivery]):
             raise self._lost
         return message
 
+    def _take_now(self) -> Msg | None:
+        """Take what nats-py has received already; None if that is nothing, or a call, left to ``_take``."""
+        native = self._native
+        if native is None or native._pending_queue.empty():
+            return None
+        message: Msg | None = native._pending_queue.get_nowait()
+        native._pending_queue.task_done()
+        if message is None:
+            self._wake()
+        else:
+            native._pending_size -= len(message.data)
+        return message
+
     @property
     def _is_ending(self) -> bool:
         """Whether there will be no more deliveries, once those that are here were taken."""

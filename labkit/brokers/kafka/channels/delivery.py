@@ -37,6 +37,11 @@ class TopicDelivery(OpenDelivery):
         """How many rebalances the subscriber had seen when it got this."""
 
     @property
+    def data(self) -> bytes:
+        """The payload as sent; empty where there is none."""
+        return self.native.value or b""
+
+    @property
     def partition(self) -> int:
         """The partition it is in."""
         return int(self.native.partition)
@@ -108,9 +113,9 @@ class TopicDelivery(OpenDelivery):
 
 
 def _read(native: ConsumerRecord) -> Message:
-    headers = {name: _text(value or b"") for name, value in native.headers} or None
+    headers = {name: _text(value or b"") for name, value in native.headers} if native.headers else None
     key = None if native.key is None else _text(native.key)
-    return Message(native.value or b"", native.topic, key=key, headers=headers, native=native)
+    return Message(native.value or b"", native.topic, key, headers, native)
 
 
 def _text(data: bytes) -> str:

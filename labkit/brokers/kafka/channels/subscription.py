@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -14,6 +15,7 @@ from aiokafka import (  # type: ignore[import-untyped]
     TopicPartition,
 )
 from aiokafka.errors import ConsumerStoppedError, KafkaError  # type: ignore[import-untyped]
+from aiokafka.structs import ConsumerRecord  # type: ignore[import-untyped]
 
 from labkit.brokers.client import CALL_SECONDS
 from labkit.brokers.kafka.channels.dead_letters import DeadLetters
@@ -35,6 +37,9 @@ Isolation = Literal["read_uncommitted", "read_committed"]
 
 COMMIT_SECONDS = 1.0
 """How often a subscriber stores its place while messages flow."""
+
+READ_AHEAD = 100
+"""Records taken from aiokafka at once."""
 
 
 class Rebalance(NamedTuple):
@@ -73,6 +78,8 @@ class TopicSubscription(Subscription[TopicDelivery]):
         """What the group did with its partitions since this subscriber was opened, oldest first."""
         self._options = options
         self._era = 0
+        self._ahead: deque[ConsumerRecord] = deque()
+        """Records taken from aiokafka and not handed out; ``_put_back`` returns them."""
         self._handed_out: TopicDelivery | None = None
         self._done: dict[tuple[str, int], int] = {}
         self._commit_at = 0.0
@@ -115,22 +122,57 @@ class TopicSubscription(Subscription[TopicDelivery]):
         if places:
             await self._native.commit(places)
 
+    def _at_hand(self) -> TopicDelivery | None:
+        if not self._ahead or time.monotonic() >= self._commit_at:
+            return None
+        self._finish_last()
+        return self._hand_out(self._ahead.popleft())
+
     async def _next(self) -> TopicDelivery | None:
         if self._handed_out is not None:
             self._finish_last()
             if time.monotonic() >= self._commit_at:
                 await self._commit()
         try:
-            record = await self._native.getone()
+            record = await self._read()
         except ConsumerStoppedError:
             return None
         except KafkaError as error:
             what = f"Kafka stopped handing messages of {self.channel.name!r} to {self.name}"
             raise meaning(error, what, "open a new subscription") from error
+        return self._hand_out(record)
+
+    def _hand_out(self, record: ConsumerRecord) -> TopicDelivery:
         delivery = TopicDelivery(record, self, self._era)
         if not self.is_manual:
             self._handed_out = delivery
         return delivery
+
+    # Reading a little ahead: ``getone`` takes three times as long for a record as ``getmany``.
+
+    async def _read(self) -> ConsumerRecord:
+        """Return the next record; wait for one if there is none."""
+        if self._ahead:
+            # A reader that is silent for max_poll_interval is taken for stuck: say that we still read.
+            with self._native._subscription.fetch_context():
+                return self._ahead.popleft()
+        for records in (await self._native.getmany(max_records=READ_AHEAD)).values():
+            self._ahead.extend(records)
+        return self._ahead.popleft() if self._ahead else await self._native.getone()
+
+    def _put_back(self, places: Collection[TopicPartition]) -> None:
+        """Have aiokafka read again what was taken of these partitions and not handed out."""
+        first: dict[TopicPartition, int] = {}
+        kept: deque[ConsumerRecord] = deque()
+        for record in self._ahead:
+            place = TopicPartition(record.topic, record.partition)
+            if place in places:
+                first.setdefault(place, record.offset)
+            else:
+                kept.append(record)
+        self._ahead = kept
+        for place, offset in first.items():
+            self._native.seek(place, offset)
 
     async def _settle(self, delivery: TopicDelivery) -> None:
         if self.is_manual:
@@ -177,7 +219,8 @@ class TopicSubscription(Subscription[TopicDelivery]):
             self._handed_out = None
 
     def _finish_last(self) -> None:
-        delivery, self._handed_out = self._handed_out, None
+        delivery = self._handed_out
+        self._handed_out = None
         if delivery is None or delivery.is_settled or delivery.era != self._era:
             return
         record = delivery.native
@@ -218,6 +261,7 @@ class TopicSubscription(Subscription[TopicDelivery]):
     def _seek(self, place: TopicPartition, offset: int) -> None:
         self._require_reading()
         try:
+            self._put_back({place})
             self._native.seek(place, offset)
         except (KafkaError, ValueError) as error:
             what = f"{self.name} cannot go to offset {offset} of {place.topic}/{place.partition}"
@@ -228,7 +272,9 @@ class TopicSubscription(Subscription[TopicDelivery]):
 
     def pause(self, *partitions: int) -> None:
         """Take no more from these partitions (all if none is named); the subscriber stays in its group."""
-        self.native.pause(*self._places(partitions))
+        places = self._places(partitions)
+        self.native.pause(*places)
+        self._put_back(places)
 
     def resume(self, *partitions: int) -> None:
         """Take again from these partitions (all if none is named), where it stopped."""
@@ -282,6 +328,7 @@ class TopicSubscription(Subscription[TopicDelivery]):
     # Rebalances, and the end.
 
     async def _revoked(self, partitions: Iterable[TopicPartition]) -> None:
+        self._ahead.clear()  # whoever gets the partitions begins with what is not done
         await self._commit()
         self._era += 1
         self._handed_out = None
@@ -296,6 +343,7 @@ class TopicSubscription(Subscription[TopicDelivery]):
         The group notices when ``session_timeout`` is over; then others get its partitions.
         """
         self._done.clear()
+        self._ahead.clear()
         self._handed_out = None
         self.channel.client.release(self)
         self._is_open = False
@@ -307,6 +355,7 @@ class TopicSubscription(Subscription[TopicDelivery]):
     async def _unsubscribe(self) -> None:
         if self.error is None:
             self._finish_last()
+        self._ahead.clear()
         await self._commit()
         await stop_consumer(self._native)
 

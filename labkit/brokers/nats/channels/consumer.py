@@ -153,8 +153,10 @@ class ConsumerSubscription(NatsSubscription[StreamDelivery]):
         return StreamDelivery(native, self.client, self._settled)
 
     async def _settle(self, delivery: StreamDelivery) -> None:
-        with suppress(BrokerError):  # not acknowledged: it comes again, marked as redelivered
+        try:  # noqa: SIM105  # this is done for every message, and suppress() takes longer
             await delivery.ack()
+        except BrokerError:
+            pass  # not acknowledged: it comes again, marked as redelivered
 
     async def _unsubscribe(self) -> None:
         await self._stop_coming()
@@ -186,6 +188,10 @@ class PushSubscription(ConsumerSubscription):
             )
         assert config.deliver_subject is not None
         await self._listen(config.deliver_subject, config.deliver_group or "")
+
+    def _at_hand(self) -> StreamDelivery | None:
+        native = self._take_now()
+        return None if native is None else StreamDelivery(native, self.client, self._settled)
 
     async def _next(self) -> StreamDelivery | None:
         while True:

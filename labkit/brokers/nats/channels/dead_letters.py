@@ -64,6 +64,11 @@ class DeadLetter(StreamDelivery):
         self._message = original or read(delivery.native)
 
     @property
+    def data(self) -> bytes:
+        """The payload of the message, or of the advisory where that is gone."""
+        return self.message.data
+
+    @property
     def sequence(self) -> int:
         """The message's number in the stream where it was given up."""
         sequence: int = self.advisory["stream_seq"]

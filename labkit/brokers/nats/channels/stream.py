@@ -46,6 +46,7 @@ class Stream(Channel):
 
     def __init__(self, client: NatsClient, name: str) -> None:
         super().__init__(client, name)
+        self._subject = ""
         self.subjects: tuple[str, ...] = ()
         """The subjects it listens to, as they were when it was declared or last asked for."""
 
@@ -101,6 +102,8 @@ class Stream(Channel):
 
     def _note(self, info: api.StreamInfo) -> None:
         self.subjects = tuple(info.config.subjects or ())
+        is_one = len(self.subjects) == 1 and not {"*", ">"} & set(self.subjects[0].split("."))
+        self._subject = self.subjects[0] if is_one else ""
 
     async def depth(self) -> int:
         """Return how many messages it holds, read or not."""
@@ -165,12 +168,13 @@ class Stream(Channel):
         """Return the message to publish. Raises ``Unsupported`` if it is not clear to which subject."""
         if message_id:
             headers = {**(headers or {}), api.Header.MSG_ID.value: message_id}
-        return Message(encode(value), subject or self._only_subject(), headers=headers)
+        subject = subject or self._subject
+        if not subject:
+            raise self._unclear_error()
+        return Message(encode(value), subject, None, headers)
 
-    def _only_subject(self) -> str:
-        if len(self.subjects) == 1 and not {"*", ">"} & set(self.subjects[0].split(".")):
-            return self.subjects[0]
-        raise Unsupported(
+    def _unclear_error(self) -> Unsupported:
+        return Unsupported(
             f"The stream {self.name!r} listens to {', '.join(self.subjects)}: a message goes to one subject.",
             broker=self.broker,
             remedy="say which: publish(value, subject=...)",

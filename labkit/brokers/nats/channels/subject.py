@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import nats.errors
+from nats.aio.client import Client as NativeClient
 from nats.aio.msg import Msg
 
 from labkit.brokers.channel import Channel, PublishMeters
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Subject", "SubjectDelivery", "SubjectSubscription"]
 
 REPLY_SECONDS = 1.0
+CONNECTED = NativeClient.CONNECTED
 
 
 class Subject(Channel):
@@ -36,6 +38,7 @@ class Subject(Channel):
     def __init__(self, client: NatsClient, name: str) -> None:
         super().__init__(client, name)
         self.is_wildcard = any(word in ("*", ">") for word in name.split("."))
+        self._is_well_formed = False
 
     async def publish(
         self, value: object, *, headers: Mapping[str, str] | None = None, publisher: str = "shop"
@@ -47,36 +50,30 @@ class Subject(Channel):
         ``NotAllowed`` if this user may not. Where the server knows users, the first publish to a subject
         waits for it to read the message, since it would otherwise refuse unheard.
         """
-        data = encode(value)
+        # Written out in one piece: each call more is felt where the raw client needs three microseconds.
+        data = value if type(value) is bytes else encode(value)
         if self.is_wildcard:
             raise self._wildcard_error()
         meters = self.meters(publisher)
         if meters is not None:
-            await self._publish_observed(Message(data, self.name, headers=headers), meters)
-            return
-        client = self.client
-        try:  # as in _send, without the call
-            await client.native.publish(self.name, data, "", dict(headers) if headers else None)
-            if client.is_secured or client.denials.unheard:
-                await client.check_allowed(self.name)
-        except NATIVE as error:
-            raise publish_error(error, len(data), self.name) from error
-
-    async def _publish_observed(self, message: Message, meters: PublishMeters) -> None:
-        meters.sent(message)
-        try:
-            await self._send(message.data, message.headers)
-        except BrokerError:
-            meters.refused(message)
-            raise
-
-    async def _send(self, data: bytes, headers: Mapping[str, str] | None, reply_to: str = "") -> None:
+            message = Message(data, self.name, None, headers)
+            meters.sent(message)
         client = self.client
         try:
-            await client.native.publish(self.name, data, reply_to, dict(headers) if headers else None)
+            native = client.native
+            if self._is_well_formed and native._status == CONNECTED and len(data) <= native._max_payload:
+                # All that nats-py's publish looks at first, the subject too, with every message.
+                await native._send_publish(self.name, "", data, len(data), dict(headers) if headers else None)
+            else:
+                await native.publish(self.name, data, "", dict(headers) if headers else None)
+                self._is_well_formed = True
             if client.is_secured or client.denials.unheard:
                 await client.check_allowed(self.name)
-        except NATIVE as error:
+        except (*NATIVE, BrokerError) as error:
+            if meters is not None:
+                meters.refused(message)
+            if isinstance(error, BrokerError):
+                raise
             raise publish_error(error, len(data), self.name) from error
 
     async def request(
@@ -180,9 +177,19 @@ class SubjectDelivery(Delivery):
     __slots__ = ("_name", "_subject")
 
     def __init__(self, native: Msg, subject: Subject, name: str) -> None:
-        super().__init__(native, _read)
+        # Not through super(): a third of the time that a message costs us would go there.
+        self.native = native
+        self.redelivered = None
+        self._read = _read
+        self._message = None
         self._subject = subject
         self._name = name
+
+    @property
+    def data(self) -> bytes:
+        """The payload as sent."""
+        data: bytes = self.native.data
+        return data
 
     @property
     def reply_to(self) -> str:
@@ -201,13 +208,27 @@ class SubjectDelivery(Delivery):
                 broker="nats",
                 remedy="ask with `subject.request(...)`",
             )
-        message = Message(encode(value), self.reply_to, headers=headers)
-        answers = Subject(self._subject.client, self.reply_to)
+        data = encode(value)
         meters = self._subject.meters(self._name)  # where it belongs in the picture: at the question
         if meters is None:
-            await answers._send(message.data, headers)
-        else:
-            await answers._publish_observed(message, meters)
+            await self._answer(data, headers)
+            return
+        message = Message(data, self.reply_to, headers=headers)
+        meters.sent(message)
+        try:
+            await self._answer(data, headers)
+        except BrokerError:
+            meters.refused(message)
+            raise
+
+    async def _answer(self, data: bytes, headers: Mapping[str, str] | None) -> None:
+        client = self._subject.client
+        try:
+            await client.native.publish(self.reply_to, data, "", dict(headers) if headers else None)
+            if client.is_secured or client.denials.unheard:
+                await client.check_allowed(self.reply_to)
+        except NATIVE as error:
+            raise publish_error(error, len(data), self.reply_to) from error
 
 
 class SubjectSubscription(NatsSubscription[SubjectDelivery]):
@@ -225,6 +246,10 @@ class SubjectSubscription(NatsSubscription[SubjectDelivery]):
     async def _subscribe(self) -> None:
         await self._listen(self.channel.name, self.queue_group, *self._limits)
 
+    def _at_hand(self) -> SubjectDelivery | None:
+        native = self._take_now()
+        return None if native is None else SubjectDelivery(native, self.channel, self.name)
+
     async def _next(self) -> SubjectDelivery | None:
         while True:
             native = await self._take()
@@ -235,4 +260,4 @@ class SubjectSubscription(NatsSubscription[SubjectDelivery]):
 
 
 def _read(native: Msg) -> Message:
-    return Message(native.data, native.subject, headers=native.headers, native=native)
+    return Message(native.data, native.subject, None, native.headers, native)
