@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from secrets import token_hex
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, cast
 
 from aio_pika.abc import AbstractIncomingMessage, AbstractRobustChannel
 
@@ -32,6 +32,11 @@ class Reply(Delivery):
     """An answer. Nothing is to be settled."""
 
     __slots__ = ()
+
+    @property
+    def data(self) -> bytes:
+        """The payload as sent."""
+        return cast("bytes", self.native.body)
 
 
 class Caller:
@@ -67,7 +72,8 @@ class Caller:
             self._queue = await channel.declare_queue(
                 self.reply_to, passive=self._is_direct, exclusive=only_ours, auto_delete=only_ours
             )
-            await self._queue.consume(self._arrived, no_ack=True)
+            arrived: Any = self._arrived  # no coroutine function, for which aio-pika makes a task
+            await self._queue.consume(arrived, no_ack=True)
         except BaseException:
             await channel.close()
             raise
@@ -123,7 +129,7 @@ class Caller:
             f"There is no queue {queue!r} for a request.", broker="rabbitmq", remedy="start who replies first"
         )
 
-    async def _arrived(self, native: AbstractIncomingMessage) -> None:
+    def _arrived(self, native: AbstractIncomingMessage) -> None:
         queue, answer = self._waiting.get(native.correlation_id or "", ("", None))
         if answer is None or answer.done():
             self.late += 1
