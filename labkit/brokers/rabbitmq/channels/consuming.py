@@ -49,17 +49,16 @@ class Consuming(InboxSubscription[AnyDelivery]):
         try:
             await self._channel.set_qos(self.prefetch)
             self._native = await self.channel.declare_on(self._channel)
-            arrived: Any = self._arrived
-            self._tag = await self._native.consume(arrived, arguments=self._arguments)
+            self._tag = await self._native.consume(self._arrived, arguments=self._arguments)
         except BaseException:
             await self._channel.close()
             raise
         if not self._is_wanted:  # given up meanwhile: nobody would take what is delivered
             await self._channel.close()
 
-    def _arrived(self, native: AbstractIncomingMessage) -> None:
-        # No coroutine function: aio-pika would make a task for each call. There is no need to wait for room,
-        # as RabbitMQ hands out no more than the prefetch.
+    async def _arrived(self, native: AbstractIncomingMessage) -> None:
+        # There is no need to wait for room: aio-pika makes a task for each message anyway, and RabbitMQ hands
+        # out no more than the prefetch.
         self._inbox.put_nowait(self._deliver(native))
 
     @abstractmethod

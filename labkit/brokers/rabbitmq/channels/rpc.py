@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from secrets import token_hex
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, cast
+from typing import TYPE_CHECKING, Literal, Self, Unpack, cast
 
 from aio_pika.abc import AbstractIncomingMessage, AbstractRobustChannel
 
@@ -72,8 +72,7 @@ class Caller:
             self._queue = await channel.declare_queue(
                 self.reply_to, passive=self._is_direct, exclusive=only_ours, auto_delete=only_ours
             )
-            arrived: Any = self._arrived  # no coroutine function, for which aio-pika makes a task
-            await self._queue.consume(arrived, no_ack=True)
+            await self._queue.consume(self._arrived, no_ack=True)
         except BaseException:
             await channel.close()
             raise
@@ -129,7 +128,7 @@ class Caller:
             f"There is no queue {queue!r} for a request.", broker="rabbitmq", remedy="start who replies first"
         )
 
-    def _arrived(self, native: AbstractIncomingMessage) -> None:
+    async def _arrived(self, native: AbstractIncomingMessage) -> None:
         queue, answer = self._waiting.get(native.correlation_id or "", ("", None))
         if answer is None or answer.done():
             self.late += 1
