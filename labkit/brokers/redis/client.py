@@ -157,9 +157,10 @@ class RedisClient(BrokerClient):
         await self.native.connection_pool.disconnect(inuse_connections=False)
 
     def reader(self) -> AbstractConnection:
-        """Return a new connection, not yet open, that its one user opens and closes."""
+        """Return a new connection, not yet open, that its one user opens and closes, and limits in time."""
         pool: Any = self._readers.connection_pool
         connection: AbstractConnection = pool.make_connection()
+        connection.socket_timeout = None  # with one, redis-py makes a task for each command it sends
         return connection
 
     async def _connect(self) -> None:

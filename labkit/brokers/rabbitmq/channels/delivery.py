@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import ChannelInvalidStateError
@@ -34,6 +34,11 @@ class QueueDelivery(OpenDelivery):
     def __init__(self, native: AbstractIncomingMessage, subscription: QueueSubscription) -> None:
         super().__init__(native, read_message, redelivered=bool(native.redelivered))
         self._subscription = subscription
+
+    @property
+    def data(self) -> bytes:
+        """The payload as sent."""
+        return cast("bytes", self.native.body)
 
     async def ack(self) -> None:
         """Tell RabbitMQ that this message is done with; it forgets it.

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from secrets import token_hex
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, Unpack
+from typing import TYPE_CHECKING, Literal, Self, Unpack, cast
 
 from aio_pika.abc import AbstractIncomingMessage, AbstractRobustChannel
 
@@ -32,6 +32,11 @@ class Reply(Delivery):
     """An answer. Nothing is to be settled."""
 
     __slots__ = ()
+
+    @property
+    def data(self) -> bytes:
+        """The payload as sent."""
+        return cast("bytes", self.native.body)
 
 
 class Caller:

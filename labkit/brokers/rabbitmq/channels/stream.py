@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import ChannelInvalidStateError
@@ -83,6 +83,11 @@ class StreamDelivery(Delivery):
     """A message read from a stream. There is nothing to settle: the reader's place is its own business."""
 
     __slots__ = ()
+
+    @property
+    def data(self) -> bytes:
+        """The payload as sent."""
+        return cast("bytes", self.native.body)
 
     @property
     def offset(self) -> int:

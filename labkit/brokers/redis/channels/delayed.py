@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from labkit.brokers.redis.channels.list import RedisList
 from labkit.brokers.redis.channels.stream import Stream
-from labkit.brokers.redis.errors import publishing
+from labkit.brokers.redis.errors import publish
 from labkit.message import Message, encode
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ class Delayed:
             await self.target._observed(sending, Message(data, self.target.name), meters)
 
     async def _send(self, data: bytes, delay: int) -> None:
-        async with publishing(self.client, self.name, len(data)):
-            await self.client.execute("EVAL", WAIT, 1, self.name, delay, uuid4().bytes + data)
+        command = ("EVAL", WAIT, 1, self.name, delay, uuid4().bytes + data)
+        await publish(self.client, command, self.name, len(data))
 
     async def move_due(self, count: int = 100) -> int:
         """Move up to ``count`` messages whose time has come, the oldest first, and return how many."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from labkit.message import Message, encode
 
-__all__ = ["Entry", "entries_in", "entries_of", "fields_of", "message_of", "timestamp_of"]
+__all__ = ["Entry", "data_of", "entries_in", "entries_of", "fields_of", "message_of", "timestamp_of"]
 
 Entry = tuple[bytes, Mapping[bytes, bytes]]
 """An entry's id and its fields."""
@@ -35,12 +35,20 @@ def fields_of(data: bytes, headers: Mapping[str, str] | None, key: str | None) -
 def message_of(stream: str, entry: Entry) -> Message:
     """Return the message in an entry."""
     _, fields = entry
+    if len(fields) == 1 and DATA in fields:  # most often the payload is all there is
+        return Message(fields[DATA], stream, native=entry)
     headers = {name[2:].decode(): value.decode() for name, value in fields.items() if name.startswith(HEADER)}
     key = fields.get(KEY)
+    return Message(
+        data_of(entry), stream, key.decode() if key is not None else None, headers or None, native=entry
+    )
+
+
+def data_of(entry: Entry) -> bytes:
+    """Return the payload in an entry."""
+    _, fields = entry
     data = fields.get(DATA)
-    if data is None:
-        data = encode({_text(name): _text(value) for name, value in fields.items()})
-    return Message(data, stream, key.decode() if key is not None else None, headers or None, native=entry)
+    return encode({_text(name): _text(value) for name, value in fields.items()}) if data is None else data
 
 
 def entries_of(reply: Any) -> Iterator[tuple[bytes, Mapping[bytes, bytes] | None]]:

@@ -12,13 +12,13 @@ these names are in use where they are needed:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from labkit.brokers.channel import Channel
 from labkit.brokers.delivery import Delivery
 from labkit.brokers.pipeline import WINDOW
 from labkit.brokers.redis.channels.reliable import ReliableSubscription
-from labkit.brokers.redis.errors import publishing
+from labkit.brokers.redis.errors import publish
 from labkit.brokers.redis.pipeline import ListPipeline
 from labkit.brokers.redis.reader import BLOCK_SECONDS, ReadingSubscription
 from labkit.message import Message, encode
@@ -26,7 +26,7 @@ from labkit.message import Message, encode
 if TYPE_CHECKING:
     from labkit.brokers.redis.client import RedisClient
 
-__all__ = ["ListSubscription", "RedisList"]
+__all__ = ["ElementDelivery", "ListSubscription", "RedisList"]
 
 LEASE_SECONDS = 10.0
 """How long a reliable worker counts as alive after it was last heard of, unless somebody says otherwise."""
@@ -65,8 +65,7 @@ class RedisList(Channel):
     push = publish
 
     async def _send(self, data: bytes) -> int:
-        async with publishing(self.client, self.name, len(data)):
-            return int(await self.client.execute("LPUSH", self.name, data))
+        return int(await publish(self.client, ("LPUSH", self.name, data), self.name, len(data)))
 
     def pipeline(self, window: int = WINDOW, *, publisher: str = "shop") -> ListPipeline:
         """Return a way to add many elements with up to ``window`` of them unanswered."""
@@ -138,7 +137,18 @@ class RedisList(Channel):
         return f"{self.name}.dlq"
 
 
-class ListSubscription(ReadingSubscription[Delivery]):
+class ElementDelivery(Delivery):
+    """An element that was taken. ``native`` is what BRPOP answered. Redis has forgotten it."""
+
+    __slots__ = ()
+
+    @property
+    def data(self) -> bytes:
+        """The payload as sent."""
+        return cast("bytes", self.native[1])
+
+
+class ListSubscription(ReadingSubscription[ElementDelivery]):
     """A worker that takes elements for good, one at a time, when it is ready for one."""
 
     channel: RedisList
@@ -147,7 +157,7 @@ class ListSubscription(ReadingSubscription[Delivery]):
         return ("BRPOP", self.channel.name, BLOCK_SECONDS)
 
     async def _take(self, reply: Any) -> None:
-        self._ready.append(Delivery(reply, _read))
+        self._ready.append(ElementDelivery(reply, _read))
 
     async def _put_back(self, reply: Any) -> None:
         await self._try_to_put_back("RPUSH", self.channel.name, reply[1])

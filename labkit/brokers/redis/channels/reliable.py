@@ -6,10 +6,10 @@ import asyncio
 from collections import Counter
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from labkit.brokers.delivery import OpenDelivery
-from labkit.brokers.redis.errors import LOST, settling
+from labkit.brokers.redis.errors import LOST, settle
 from labkit.brokers.redis.reader import BLOCK_SECONDS, RECONNECT_SECONDS, ReadingSubscription
 from labkit.errors import BrokerError, SettleFailed
 from labkit.events import Kind
@@ -42,6 +42,11 @@ class ListDelivery(OpenDelivery):
         super().__init__(data, subscription.read, redelivered)
         self._subscription = subscription
 
+    @property
+    def data(self) -> bytes:
+        """The payload as sent."""
+        return cast("bytes", self.native)
+
     async def ack(self) -> None:
         """Remove it from the worker's list (LREM): it is done with.
 
@@ -66,13 +71,14 @@ class ListDelivery(OpenDelivery):
         keys = self._subscription.held_by, target
         await self._remove("EVAL", MOVE, len(keys), *keys, self.native, command)
 
+    def _not_taken(self) -> str:
+        return f"Redis did not take what {self._subscription.name} says of {self}"
+
     async def _remove(self, *command: Any) -> None:
         subscription = self._subscription
         remedy = "a reaper gives it to another worker; choose a longer lease"
         try:
-            async with settling(f"Redis did not take what {subscription.name} says of {self}", remedy):
-                removed = await subscription.channel.client.execute(*command)
-            if not removed:
+            if not await settle(subscription.channel.client, command, self._not_taken, remedy):
                 what = f"{subscription.name} does not have {self} any more: it was taken for dead."
                 raise SettleFailed(what, broker="redis", remedy=remedy)
             self.is_settled = True
@@ -91,7 +97,7 @@ class ReliableSubscription(ReadingSubscription[ListDelivery]):
         self.held_by = channel.held_by(name)
         """The name of the list of what this worker took."""
         self.read = partial(_read, channel.name)
-        self._held: Counter[bytes] = Counter()
+        self._held: set[ListDelivery] = set()
         """What was handed over here and not settled: no need to hand it over again."""
         self._heart: asyncio.Task[None] | None = None
 
@@ -104,7 +110,7 @@ class ReliableSubscription(ReadingSubscription[ListDelivery]):
         for delivery in self._ready:
             self.forget(delivery)
         self._ready.clear()
-        held = self._held.copy()
+        held = Counter(delivery.data for delivery in self._held)
         for data in reversed(there):  # the oldest is at the end
             if held[data]:
                 held[data] -= 1
@@ -137,8 +143,9 @@ class ReliableSubscription(ReadingSubscription[ListDelivery]):
         self._add(reply, redelivered=None)
 
     def _add(self, data: bytes, redelivered: bool | None) -> None:
-        self._held[data] += 1
-        self._ready.append(ListDelivery(data, self, redelivered))
+        delivery = ListDelivery(data, self, redelivered)
+        self._held.add(delivery)
+        self._ready.append(delivery)
 
     async def _put_back(self, reply: Any) -> None:
         keys = self.held_by, self.channel.name
@@ -167,12 +174,12 @@ class ReliableSubscription(ReadingSubscription[ListDelivery]):
 
     def forget(self, delivery: ListDelivery) -> None:
         """Take note that this delivery is settled, or cannot be any more."""
-        if self._held[delivery.native] > 0:
-            self._held[delivery.native] -= 1
+        self._held.discard(delivery)
 
     def count(self, delivery: ListDelivery, kind: Kind) -> None:
         """Count what became of a delivery."""
-        meter = self.channel.client.meter(kind, self.channel.name, self.name)
+        is_usual = kind is Kind.SETTLED
+        meter = self._settled if is_usual else self.channel.client.meter(kind, self.channel.name, self.name)
         if meter is not None:
             meter(delivery.message)
 

@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING, Any
 from labkit.brokers.channel import Channel
 from labkit.brokers.delivery import Delivery
 from labkit.brokers.pipeline import WINDOW
-from labkit.brokers.redis.channels.entries import entries_in, entries_of, fields_of, message_of, timestamp_of
+from labkit.brokers.redis.channels.entries import (
+    data_of,
+    entries_in,
+    entries_of,
+    fields_of,
+    message_of,
+    timestamp_of,
+)
 from labkit.brokers.redis.channels.group import Group
-from labkit.brokers.redis.errors import asking, publishing
+from labkit.brokers.redis.errors import asking, publish
 from labkit.brokers.redis.pipeline import StreamPipeline
 from labkit.brokers.redis.reader import BLOCK_SECONDS, ReadingSubscription
 from labkit.events import Kind
@@ -88,8 +95,7 @@ class Stream(Channel):
         return ("XADD", name, "IDMP", *once, *trimming, "*", *fields_of(data, headers, key))
 
     async def _send(self, command: tuple[Any, ...], size: int) -> str:
-        async with publishing(self.client, self.name, size):
-            return str(await self.client.execute(*command), "ascii")
+        return str(await publish(self.client, command, self.name, size), "ascii")
 
     def pipeline(self, window: int = WINDOW, *, publisher: str = "shop") -> StreamPipeline:
         """Return a way to add many entries with up to ``window`` of them unanswered."""
@@ -174,6 +180,11 @@ class EntryDelivery(Delivery):
     """An entry that was read. Redis keeps no note of who has read it, so there is nothing to settle."""
 
     __slots__ = ()
+
+    @property
+    def data(self) -> bytes:
+        """The payload as sent."""
+        return data_of(self.native)
 
     @property
     def id(self) -> str:

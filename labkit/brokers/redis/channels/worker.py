@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from labkit.brokers.delivery import OpenDelivery
-from labkit.brokers.redis.channels.entries import Entry, entries_of, timestamp_of
-from labkit.brokers.redis.errors import asking, settling
+from labkit.brokers.redis.channels.entries import Entry, data_of, entries_of, timestamp_of
+from labkit.brokers.redis.errors import asking, settle
 from labkit.brokers.redis.reader import BLOCK_SECONDS, ReadingSubscription
 from labkit.errors import SettleFailed
 
@@ -42,6 +42,11 @@ class GroupDelivery(OpenDelivery):
         """How often it was handed out by now, 1 for the first time; None where Redis did not tell."""
         self._group = group
         self._done = done
+
+    @property
+    def data(self) -> bytes:
+        """The payload as sent."""
+        return data_of(self.native)
 
     @property
     def id(self) -> str:
@@ -82,8 +87,8 @@ class GroupDelivery(OpenDelivery):
             return
         self._group.client.version.require("XNACK")
         names = self._group.stream.name, self._group.name
-        async with settling(f"Redis did not take back {self.id} of {self.worker}", PENDING):
-            await self._group.client.execute("XNACK", *names, mode, "IDS", 1, self.native[0])
+        command = ("XNACK", *names, mode, "IDS", 1, self.native[0])
+        await settle(self._group.client, command, self._not_taken, PENDING)
         await self.give_back()  # which only says, here, that this worker is done with it
 
     async def give_back(self) -> None:
@@ -95,12 +100,14 @@ class GroupDelivery(OpenDelivery):
         self.is_settled = True
         self._done(self, False)
 
+    def _not_taken(self) -> str:
+        return f"Redis did not take what {self.worker} says of {self.id}"
+
     async def _settle(self, *command: Any) -> None:
         if self.is_settled:
             return
         try:
-            async with settling(f"Redis did not take what {self.worker} says of {self.id}", PENDING):
-                answer = await self._group.client.execute(*command)
+            answer = await settle(self._group.client, command, self._not_taken, PENDING)
             taken = answer[0] in (1, 2) if isinstance(answer, list) else answer
             if not taken:
                 raise SettleFailed(
