@@ -160,7 +160,7 @@ async def test_a_flood_without_acks_over_a_kill_leaves_a_producer_that_works(
 async def test_an_idempotent_producer_gives_up_on_a_dead_broker_and_works_again_when_it_is_back(
     client: KafkaClient, topic: Topic, feed: Feed, server: Server
 ) -> None:
-    producer = await client.producer(idempotent=True, delivery_timeout=1.0)
+    producer = await client.producer(idempotent=True, delivery_timeout=5.0)
     await producer.publish(topic, 1)
     await server.kill()
     try:
@@ -179,7 +179,7 @@ async def test_an_idempotent_producer_gives_up_on_a_dead_broker_and_works_again_
 async def test_a_pipeline_of_an_idempotent_producer_ends_though_the_broker_is_dead(
     client: KafkaClient, topic: Topic, feed: Feed, server: Server
 ) -> None:
-    producer = await client.producer(idempotent=True, delivery_timeout=1.0)
+    producer = await client.producer(idempotent=True, delivery_timeout=5.0)
     await producer.publish(topic, 0)
     await server.kill()
     try:

@@ -180,7 +180,7 @@ async def publish_while_another_takes_over(client, zombie, name: str, topic: Top
 async def test_a_commit_that_a_frozen_broker_does_not_answer_is_in_doubt(
     client: KafkaClient, topic: Topic, feed: Feed, server: Server
 ) -> None:
-    shop = await client.transactions(unique("shop"), delivery_timeout=1.0)
+    shop = await client.transactions(unique("shop"), delivery_timeout=5.0)
     tx = shop.transaction()
     await tx.__aenter__()
     await tx.publish(topic, "in doubt")
@@ -200,7 +200,7 @@ async def test_a_commit_that_a_frozen_broker_does_not_answer_is_in_doubt(
 async def test_a_transaction_with_a_dead_broker_ends_and_the_next_works_when_it_is_back(
     client: KafkaClient, topic: Topic, feed: Feed, server: Server
 ) -> None:
-    shop = await client.transactions(unique("shop"), delivery_timeout=1.0)
+    shop = await client.transactions(unique("shop"), delivery_timeout=5.0)
     await publish_batch(shop, topic, [b"1"])
     await server.kill()
     try:
