@@ -57,9 +57,7 @@ class Consuming(InboxSubscription[AnyDelivery]):
             await self._channel.close()
 
     async def _arrived(self, native: AbstractIncomingMessage) -> None:
-        # There is no need to wait for room: aio-pika makes a task for each message anyway, and RabbitMQ hands
-        # out no more than the prefetch.
-        self._inbox.put_nowait(self._deliver(native))
+        await self._inbox.put(self._deliver(native))
 
     @abstractmethod
     def _deliver(self, native: AbstractIncomingMessage) -> AnyDelivery: ...

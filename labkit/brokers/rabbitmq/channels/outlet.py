@@ -51,23 +51,15 @@ class Outlet:
 
         Raises ``PublishRefused`` or ``PublishInDoubt``.
         """
-        answer: Confirm | None = None
-        alone = False
+        answer, alone = await self.hand_over(exchange, key, body, properties, mandatory=mandatory)
         try:
             async with asyncio.timeout(CALL_SECONDS):
-                channel = await self._open_channel()
-                answer, alone = await _write(
-                    channel, exchange, key, body, native_properties(properties), mandatory
-                )
                 return was_returned(await answer)
         except BaseException as error:
             if _is_ours_to_pass_on(error):
                 raise
-            what = _what(exchange, key, body)
-            if answer is None:
-                raise _not_sent(error, what) from error
             alone = alone and not self._has_others(answer)
-            raise publish_failure(error, what, alone=alone) from error
+            raise publish_failure(error, _what(exchange, key, body), alone=alone) from error
 
     async def hand_over(
         self, exchange: str, key: str, body: bytes, properties: Properties, *, mandatory: bool = False
