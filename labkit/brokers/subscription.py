@@ -37,8 +37,10 @@ class Subscription(ABC, Generic[AnyDelivery]):
         self.filter = filter
         self.error: Exception | None = None
         """What the handler raised, if it did; ``close`` raises it again."""
+        self._handler: Handler[AnyDelivery] | None = None
         self._worker: asyncio.Task[None] | None = None
         self._is_open = False
+        self._is_settling = False
         meter = channel.client.meter
         self._delivered: Meter | None = meter(Kind.DELIVERED, channel.name, name)
         self._redelivered: Meter | None = meter(Kind.REDELIVERED, channel.name, name)
@@ -65,6 +67,8 @@ class Subscription(ABC, Generic[AnyDelivery]):
                 self.channel.client.release(self)
                 raise
             self._is_open = True
+            if self._handler is not None:
+                self._start_worker(self._handler)
         return self
 
     async def close(self) -> None:
@@ -87,14 +91,20 @@ class Subscription(ABC, Generic[AnyDelivery]):
     def run(self, handler: Handler[AnyDelivery]) -> Self:
         """Call ``handler(delivery)`` for each delivery, one after another, in a task this subscription owns.
 
+        It begins when the subscription is open: ``async with channel.subscribe("billing").run(handler):``.
         The handler may be a coroutine function. Where the broker wants an acknowledgement, a delivery is
         acknowledged when the handler has returned. An error in the handler ends the task; it is logged, kept
         in ``error``, and raised by ``close``.
         """
-        if self._worker is not None:
+        if self._handler is not None:
             raise BrokerError(f"{self.name} already has a handler.", broker=self.channel.broker)
-        self._worker = asyncio.create_task(self._work(handler), name=f"{self.place}")
+        self._handler = handler
+        if self._is_open:
+            self._start_worker(handler)
         return self
+
+    def _start_worker(self, handler: Handler[AnyDelivery]) -> None:
+        self._worker = asyncio.create_task(self._work(handler), name=f"{self.place}")
 
     async def _work(self, handler: Handler[AnyDelivery]) -> None:
         try:
@@ -104,15 +114,20 @@ class Subscription(ABC, Generic[AnyDelivery]):
                     await result
                 settling = self._settle(delivery)
                 if settling is not None:
+                    self._is_settling = True
                     await settling
+                    self._is_settling = False
+                if not self._is_open:  # closed meanwhile
+                    break
         except Exception as error:
             self.error = error
             log.exception("The handler of %s failed; it gets no more messages.", self.place)
 
     async def _end_worker(self) -> None:
-        worker, self._worker = self._worker, None
+        worker, self._worker, self._handler = self._worker, None, None
         if worker is not None and worker is not asyncio.current_task():
-            worker.cancel()
+            if not self._is_settling:  # what is done shall not come again because we close
+                worker.cancel()
             await asyncio.wait([worker])
 
     def _settle(self, delivery: AnyDelivery) -> Awaitable[None] | None:

@@ -125,6 +125,14 @@ async def test_an_error_in_a_handler_is_raised_again_on_close(kind: ChannelKind)
         await subscription.close()
 
 
+async def test_a_handler_given_before_the_subscription_is_open_gets_what_comes(kind: ChannelKind) -> None:
+    received: list[int] = []
+    subscription = await kind.subscription("billing")
+    async with subscription.run(lambda delivery: received.append(delivery.value)):
+        await kind.publish(1)
+        await until(lambda: received == [1])
+
+
 async def test_closing_the_client_closes_what_is_open_and_raises_a_handlers_error(kind: ChannelKind) -> None:
     async def fail(delivery: Delivery) -> None:
         raise ZeroDivisionError

@@ -70,7 +70,8 @@ class QueueDelivery(OpenDelivery):
     async def reply(self, value: object, **properties: Unpack[Properties]) -> bool | None:
         """Answer a request; returns whether somebody still waits where the reply goes.
 
-        Of a direct reply RabbitMQ does not tell: returns None.
+        Of a direct reply RabbitMQ does not tell: returns None. After a broken connection it waits until all
+        is restored, because a request may be handed out again before.
 
         Raises ``BrokerError`` if the message asks for none, and what ``Queue.publish`` raises.
         """
@@ -84,6 +85,7 @@ class QueueDelivery(OpenDelivery):
             properties.setdefault("correlation_id", self.native.correlation_id)
         subscription = self._subscription
         client = subscription.channel.client
+        await client.restored()
         way = client.way(replies_of(subscription.channel.name))
         return await way.publish(
             await client.outlet(), self.native.reply_to, value, subscription.name, properties
