@@ -162,7 +162,7 @@ function render({ model, el }) {
   news.setAttribute("aria-live", "polite");
 
   const run = (cell) => {
-    if (cell.group.remedy) return;
+    if (cell.group.remedy || root.dataset.life === "stopped") return;
     alive.send({ type: "run", at: cell.kind.at, ...(cell.claim ? { aspect: cell.claim.aspect } : {}) });
   };
   const bar = new Bar(() => alive.send({ type: "run" }), () => alive.send({ type: "stop" }));
