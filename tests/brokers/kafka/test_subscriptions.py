@@ -159,6 +159,39 @@ async def test_a_paused_partition_gives_nothing_and_goes_on_when_resumed(client:
         assert await take(subscription, 1) == ["paused"]
 
 
+async def test_a_partition_paused_in_the_middle_goes_on_where_it_stopped(client: KafkaClient) -> None:
+    topic = await client.topic(unique("orders"), partitions=2)
+    for number in range(50):
+        for partition in (0, 1):
+            await topic.publish([partition, number], partition=partition)
+    async with topic.subscribe(unique("billing"), start="earliest") as subscription:
+        before = await take(subscription, 10)  # and as many more are read ahead
+        subscription.pause(0)
+        at = sum(partition == 0 for partition, _ in before)
+        flowing = await take(subscription, 50 - (10 - at))
+        assert {partition for partition, _ in flowing} == {1}
+        subscription.resume()
+        resumed = await take(subscription, 50 - at)
+    everything = before + flowing + resumed
+    assert [number for partition, number in everything if partition == 0] == list(range(50))
+    assert [number for partition, number in everything if partition == 1] == list(range(50))
+
+
+async def test_a_slow_reader_that_goes_on_reading_keeps_its_partitions(topic: Topic) -> None:
+    await publish(topic, 30)
+    patience = {"max_poll_interval_ms": 2000}
+    async with topic.subscribe(unique("billing"), start="earliest", native_options=patience) as subscription:
+        at_first = list(subscription.rebalances)
+        received = []
+        async for delivery in subscription:
+            received.append(delivery.value)
+            await asyncio.sleep(0.1)  # the work: all of it takes longer than that, though all is read ahead
+            if len(received) == 30:
+                break
+        assert subscription.rebalances == at_first
+    assert received == list(range(30))
+
+
 async def test_lag_is_what_the_group_has_not_committed(topic: Topic) -> None:
     await publish(topic, 10)
     async with topic.subscribe(unique("billing"), start="earliest", commit="manual") as subscription:
