@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -71,8 +72,11 @@ async def test_none_is_missed_though_nobody_is_there_to_read(
     client: NatsClient, server: Server, name: str
 ) -> None:
     stream = await client.stream(name)
-    await stream.dead_letters()
+    letters = await stream.dead_letters()
     await give_up(stream, *range(20))
+    async with asyncio.timeout(30.0):
+        while await letters.depth() < 20:  # noqa: ASYNC110  # an advisory is stored when NATS gets to it
+            await asyncio.sleep(0.01)
     await server.kill()
     await server.restart()
     await client.restored()
