@@ -331,7 +331,12 @@ async def test_an_untrusted_notebook_shows_the_saved_picture(open_notebook: Open
     second = await open_notebook(path=copy)
     images = second.page.locator('.jp-OutputArea img[src^="data:image/svg+xml"]')
     await images.nth(1).wait_for()
-    widths = await images.evaluate_all("(all) => all.map((image) => image.naturalWidth)")
+    widths = await images.evaluate_all(
+        """async (all) => {
+            await Promise.all(all.map((image) => image.decode()));
+            return all.map((image) => image.naturalWidth);
+        }"""
+    )
     assert all(width > 500 for width in widths)
     table = await second.page.locator(".jp-OutputArea table").inner_text()
     assert "billing" in table
