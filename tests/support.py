@@ -6,9 +6,12 @@ import asyncio
 import itertools
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
-__all__ = ["ends_with_us", "unique", "until"]
+__all__ = ["ends_with_us", "unique", "until", "until_told"]
+
+Answer = TypeVar("Answer")
 
 _numbers = itertools.count(1)
 
@@ -18,6 +21,18 @@ async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  # what is waited for has no event of its own
             await asyncio.sleep(0.005)
+
+
+async def until_told(
+    question: Callable[[], Awaitable[Answer]],
+    wanted: Callable[[Answer], object] = bool,
+    seconds: float = 30.0,
+) -> Answer:
+    """Ask a broker until its answer is what is wanted, and return it; ``seconds`` ends what would hang."""
+    async with asyncio.timeout(seconds):
+        while not wanted(answer := await question()):  # noqa: ASYNC110  # brokers tell nobody by themselves
+            await asyncio.sleep(0.01)
+    return answer
 
 
 def unique(word: str) -> str:

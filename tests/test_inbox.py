@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 
 from labkit.brokers.inbox import Inbox
 
 
-async def waiting(*coroutines):  # type: ignore[no-untyped-def]
+async def waiting(*coroutines: Coroutine[Any, Any, Any]) -> list[asyncio.Task[Any]]:
     """Return tasks that all have begun to wait."""
     tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     for _ in range(3):

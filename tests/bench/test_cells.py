@@ -5,7 +5,7 @@ Nothing is said about times here. FastStream takes part where it is installed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,7 +14,7 @@ from labkit.bench.cell import Cell, Contestant, Operation
 from labkit.bench.kind import Kind
 from labkit.bench.measure import Pace, measure_cell
 from labkit.bench.run import contestants
-from labkit.bench.stage import MessagesLost
+from labkit.bench.stage import MessagesLost, Stage
 from labkit.brokers import BROKERS
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ async def test_a_contestant_that_drops_a_message_is_caught(
     (kind, *_rest) = kinds("nats")
     honest = kind.builds[Operation.FIRE][Contestant.OURS]
 
-    async def forgetful(stage):  # type: ignore[no-untyped-def]
+    async def forgetful(stage: Stage) -> Any:
         publish = await honest(stage)
 
         async def publish_most(payload: bytes) -> None:

@@ -6,6 +6,7 @@ import ast
 import inspect
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ def blocks(page: Path) -> list[str]:
     return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
 
 
-async def run(code: str, names: dict[str, object]) -> None:
+async def run(code: str, names: dict[str, Any]) -> None:
     compiled = compile(code, "docs", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     result = eval(compiled, names)  # as a notebook runs a cell
     if inspect.isawaitable(result):
@@ -31,10 +32,10 @@ async def run(code: str, names: dict[str, object]) -> None:
 async def test_every_block_of_code_runs(page: Path) -> None:
     for broker in BROKERS:
         require(broker)
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     try:
         for code in blocks(page):
             await run(code, names)
     finally:
         if "lab" in names:
-            await names["lab"].stop()  # type: ignore[attr-defined]
+            await names["lab"].stop()

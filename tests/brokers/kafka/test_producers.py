@@ -10,12 +10,13 @@ import pytest
 
 from labkit.brokers.kafka.channels.topic import Topic
 from labkit.brokers.kafka.client import KafkaClient
+from labkit.brokers.kafka.producer import Acks, Compression, Producer
 from labkit.errors import PublishFailed, PublishInDoubt, PublishRefused
 from labkit.events import Kind, Place
 from labkit.feed import Feed
 from labkit.ledger import Ledger
 from tests.brokers.kafka.reading import read_all, take
-from tests.support import unique, until
+from tests.support import unique, until, until_told
 
 if TYPE_CHECKING:
     from labkit.servers import Server
@@ -57,9 +58,9 @@ async def test_messages_of_a_key_go_to_one_partition(client: KafkaClient) -> Non
 
 @pytest.mark.parametrize("compression", [None, "gzip", "snappy", "lz4", "zstd"])
 async def test_every_compression_gives_back_what_was_sent(
-    client: KafkaClient, topic: Topic, compression: str | None
+    client: KafkaClient, topic: Topic, compression: Compression | None
 ) -> None:
-    producer = await client.producer(compression=compression)  # type: ignore[arg-type]
+    producer = await client.producer(compression=compression)
     await producer.publish(topic, "x" * 1000)
     assert await read_all(topic) == ["x" * 1000]
 
@@ -89,19 +90,17 @@ async def test_without_acks_nothing_is_confirmed(client: KafkaClient, topic: Top
 
 
 async def until_end(topic: Topic, offset: int) -> None:
-    async with asyncio.timeout(AT_MOST):
-        while await topic.end_offset() < offset:  # noqa: ASYNC110  # the broker tells nobody
-            await asyncio.sleep(0.01)
+    await until_told(topic.end_offset, lambda end: end >= offset)
 
 
 @pytest.mark.parametrize(("acks", "lost"), [(0, 100), ("all", 0)])
 async def test_acks_0_loses_what_a_frozen_broker_had_not_read_when_it_was_killed(
-    server: Server, acks: int, lost: int
+    server: Server, acks: Acks, lost: int
 ) -> None:
     ledger = Ledger()
     async with KafkaClient(server.url, ledger) as client:
         topic = await client.topic(unique("orders"))
-        producer = await client.producer(acks=acks, delivery_timeout=15.0)  # type: ignore[arg-type]
+        producer = await client.producer(acks=acks, delivery_timeout=15.0)
         subscription = topic.subscribe("billing", group=unique("billing"), start="earliest")
         await producer.publish(topic, "before")
         await until_end(topic, 1)
@@ -122,7 +121,7 @@ async def test_acks_0_loses_what_a_frozen_broker_had_not_read_when_it_was_killed
     assert verdict.lost == 0
 
 
-async def publish_100(producer, topic: Topic) -> None:  # type: ignore[no-untyped-def]
+async def publish_100(producer: Producer, topic: Topic) -> None:
     async with producer.pipeline(topic) as pipeline:
         for number in range(100):
             await pipeline.publish(number)

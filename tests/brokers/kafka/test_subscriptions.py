@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -237,10 +237,10 @@ async def test_a_commit_after_a_rebalance_fails_and_the_message_comes_again(clie
     topic = await client.topic(unique("orders"), partitions=2)
     group = unique("billing")
     await topic.publish("order", partition=0)
-    options = {"group": group, "start": "earliest", "commit": "manual", "heartbeat": 0.1}
-    first = await topic.subscribe("anna", **options).open()  # type: ignore[arg-type]
+    options: dict[str, Any] = {"group": group, "start": "earliest", "commit": "manual", "heartbeat": 0.1}
+    first = await topic.subscribe("anna", **options).open()
     delivery = await anext(first)
-    second = await topic.subscribe("bert", **options).open()  # type: ignore[arg-type]
+    second = await topic.subscribe("bert", **options).open()
     await until(lambda: len(first.rebalances) == 4)
     with pytest.raises(SettleFailed, match="rebalanced"):
         await delivery.commit()
@@ -253,11 +253,16 @@ async def test_a_commit_after_a_rebalance_fails_and_the_message_comes_again(clie
 async def test_a_reader_that_vanished_is_replaced_when_its_session_is_over(topic: Topic) -> None:
     group = unique("billing")
     await publish(topic, 2)
-    options = {"group": group, "start": "earliest", "commit": "manual", "session_timeout": 1.0}
-    dying = await topic.subscribe("anna", **options).open()  # type: ignore[arg-type]
+    options: dict[str, Any] = {
+        "group": group,
+        "start": "earliest",
+        "commit": "manual",
+        "session_timeout": 1.0,
+    }
+    dying = await topic.subscribe("anna", **options).open()
     assert await take(dying, 2) == [0, 1]
     await dying.vanish()
-    async with topic.subscribe("bert", **options) as heir:  # type: ignore[arg-type]
+    async with topic.subscribe("bert", **options) as heir:
         assert await take(heir, 2) == [0, 1]
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from labkit.brokers.kafka.channels.delivery import TopicDelivery
 from labkit.brokers.kafka.channels.topic import Topic
 from labkit.brokers.kafka.client import KafkaClient
+from labkit.brokers.kafka.transactions import Transactions
 from labkit.errors import BrokerError, NotAllowed, NotFound, PublishInDoubt, PublishRefused
 from labkit.events import Kind, Place
 from labkit.feed import Feed
@@ -48,7 +50,7 @@ async def test_an_error_aborts_all_of_it(client: KafkaClient, topic: Topic, feed
     assert (await committed(topic), await committed(invoices)) == ([], [])
 
 
-async def publish_and_fail(shop, *topics: Topic) -> None:  # type: ignore[no-untyped-def]
+async def publish_and_fail(shop: Transactions, *topics: Topic) -> None:
     async with shop.transaction() as tx:
         for topic in topics:
             await tx.publish(topic, "never valid")
@@ -77,7 +79,7 @@ async def test_a_batch_with_one_message_that_is_refused_is_aborted_as_a_whole(
     assert await committed(topic) == [1, 2]
 
 
-async def publish_batch(shop, topic: Topic, values: list[bytes]) -> None:  # type: ignore[no-untyped-def]
+async def publish_batch(shop: Transactions, topic: Topic, values: list[bytes]) -> None:
     async with shop.transaction() as tx:
         await tx.publish_all(topic, values)
 
@@ -89,7 +91,7 @@ async def test_an_unknown_topic_aborts_the_transaction(client: KafkaClient, topi
     assert await committed(topic) == []
 
 
-async def publish_to_nowhere(shop, topic: Topic) -> None:  # type: ignore[no-untyped-def]
+async def publish_to_nowhere(shop: Transactions, topic: Topic) -> None:
     async with shop.transaction() as tx:
         await tx.publish(topic, 1)
         await tx.publish(unique("nowhere"), 1)
@@ -97,9 +99,9 @@ async def publish_to_nowhere(shop, topic: Topic) -> None:  # type: ignore[no-unt
 
 async def test_nobody_reads_behind_an_open_transaction(client: KafkaClient, topic: Topic) -> None:
     shop = await client.transactions(unique("shop"))
-    options = {"start": "earliest", "commit": "manual"}
-    careful = topic.subscribe(unique("careful"), isolation="read_committed", **options)  # type: ignore[arg-type]
-    careless = topic.subscribe(unique("careless"), **options)  # type: ignore[arg-type]
+    options: dict[str, Any] = {"start": "earliest", "commit": "manual"}
+    careful = topic.subscribe(unique("careful"), isolation="read_committed", **options)
+    careless = topic.subscribe(unique("careless"), **options)
     async with careful, careless:
         async with shop.transaction() as tx:
             await tx.publish(topic, "in the transaction")
@@ -132,7 +134,7 @@ async def test_a_place_moves_with_the_transaction(client: KafkaClient, topic: To
     assert feed.count(Kind.SETTLED, Place("kafka", topic.name, "billing")) == 1
 
 
-async def work(billing, delivery, invoices: Topic, *, fails: bool) -> None:  # type: ignore[no-untyped-def]
+async def work(billing: Transactions, delivery: TopicDelivery, invoices: Topic, *, fails: bool) -> None:
     async with delivery, billing.transaction() as tx:
         await tx.publish(invoices, "invoice")
         await tx.settle(delivery)
@@ -168,7 +170,9 @@ async def test_a_newer_producer_with_the_same_id_fences_the_older_off(
     assert await committed(topic) == ["heir"]
 
 
-async def publish_while_another_takes_over(client, zombie, name: str, topic: Topic) -> None:  # type: ignore[no-untyped-def]
+async def publish_while_another_takes_over(
+    client: KafkaClient, zombie: Transactions, name: str, topic: Topic
+) -> None:
     async with zombie.transaction() as tx:
         await tx.publish(topic, "zombie")
         await tx._deliver()

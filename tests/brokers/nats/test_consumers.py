@@ -15,7 +15,7 @@ from labkit.brokers.subscription import Subscription
 from labkit.errors import BrokerError, Conflict, NotFound, SettleFailed
 from labkit.events import Kind
 from labkit.feed import Feed
-from tests.support import until
+from tests.support import until, until_told
 
 if TYPE_CHECKING:
     from labkit.brokers.nats.channels.consumer import Consumer
@@ -45,9 +45,7 @@ async def unacknowledged(consumer: Consumer) -> int:
 
 async def until_all_is_settled(consumer: Consumer) -> None:
     """JetStream reads an acknowledgement some time after it was sent, and other questions sooner."""
-    async with asyncio.timeout(20):
-        while await unacknowledged(consumer):  # noqa: ASYNC110  # it tells nobody
-            await asyncio.sleep(0.01)
+    await until_told(lambda: unacknowledged(consumer), lambda count: not count)
 
 
 @both_modes

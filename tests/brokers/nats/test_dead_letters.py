@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +11,7 @@ from labkit.brokers.nats.client import NatsClient
 from labkit.events import Kind, Place
 from labkit.feed import Feed
 from labkit.ledger import Ledger
+from tests.support import until_told
 
 if TYPE_CHECKING:
     from labkit.brokers.nats.channels.stream import Stream
@@ -74,9 +74,7 @@ async def test_none_is_missed_though_nobody_is_there_to_read(
     stream = await client.stream(name)
     letters = await stream.dead_letters()
     await give_up(stream, *range(20))
-    async with asyncio.timeout(30.0):
-        while await letters.depth() < 20:  # noqa: ASYNC110  # an advisory is stored when NATS gets to it
-            await asyncio.sleep(0.01)
+    await until_told(letters.depth, lambda depth: depth == 20)  # stored when NATS gets to it
     await server.kill()
     await server.restart()
     await client.restored()

@@ -10,10 +10,11 @@ import pytest
 from labkit.brokers.nats.channels.stream_delivery import StreamDelivery
 from labkit.brokers.nats.client import NatsClient
 from labkit.brokers.nats.status import Status
-from tests.support import until
+from tests.support import until, until_told
 
 if TYPE_CHECKING:
     from labkit.brokers.delivery import Delivery
+    from labkit.brokers.nats.channels.subject import SubjectDelivery
     from labkit.servers import Server
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -50,7 +51,7 @@ async def test_a_request_that_had_arrived_is_still_replied_to(
 ) -> None:
     may_work = asyncio.Event()
 
-    async def reply(request) -> None:  # type: ignore[no-untyped-def]
+    async def reply(request: SubjectDelivery) -> None:
         await may_work.wait()
         await request.reply(2 * request.value)
 
@@ -122,17 +123,13 @@ async def test_a_stream_subscriber_acknowledges_what_it_works_off(
     there = await (await leaving.find_stream(name)).find_consumer("billing")
     (await there.subscribe(batch=10).open()).run(work)
     await until(lambda: may_work)
-    async with asyncio.timeout(10):
-        while (await consumer.info()).num_ack_pending != 10:  # noqa: ASYNC110  # JetStream tells nobody
-            await asyncio.sleep(0.01)
+    await until_told(consumer.info, lambda info: info.num_ack_pending == 10)
     closing = asyncio.ensure_future(leaving.close())
     await asyncio.sleep(0)
     may_work.set()
     await closing
     assert done == list(range(10))
-    async with asyncio.timeout(10):
-        while (await consumer.info()).num_ack_pending:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    await until_told(consumer.info, lambda info: info.num_ack_pending == 0)
 
 
 async def test_closing_ends_though_the_broker_is_frozen(server: Server, name: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,7 +20,7 @@ from labkit.errors import (
 )
 from labkit.events import Kind, Place
 from labkit.feed import Feed
-from tests.support import until
+from tests.support import until, until_told
 
 if TYPE_CHECKING:
     from labkit.brokers.nats.channels.stream import Stream
@@ -140,9 +139,7 @@ async def test_what_is_too_old_goes(client: NatsClient, name: str) -> None:
     stream = await client.stream(name, max_age=0.3)
     await stream.publish(1)
     assert await stream.depth() == 1
-    async with asyncio.timeout(20):
-        while await stream.depth():  # noqa: ASYNC110  # JetStream tells nobody
-            await asyncio.sleep(0.05)
+    await until_told(stream.depth, lambda depth: depth == 0)
 
 
 async def test_a_work_queue_forgets_what_is_acknowledged(client: NatsClient, name: str) -> None:
@@ -185,9 +182,7 @@ async def test_an_id_that_was_there_already_is_dropped_and_said(client: NatsClie
 async def test_after_the_duplicate_window_an_id_is_new_again(client: NatsClient, name: str) -> None:
     stream = await client.stream(name, duplicate_window=0.1)
     first = await stream.publish(1, message_id="a")
-    async with asyncio.timeout(20):
-        while (ack := await stream.publish(1, message_id="a")).duplicate:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+    ack = await until_told(lambda: stream.publish(1, message_id="a"), lambda ack: not ack.duplicate)
     assert ack.sequence > first.sequence
 
 
@@ -249,9 +244,7 @@ async def test_a_publish_without_an_answer_is_in_doubt(
         await server.resume()
     assert "message_id" in caught.value.remedy
     assert feed.count(Kind.IN_DOUBT, Place("nats", name, "shop")) == 1
-    async with asyncio.timeout(20):
-        while not await stream.depth():  # noqa: ASYNC110  # and it was stored after all
-            await asyncio.sleep(0.01)
+    await until_told(stream.depth)  # and it was stored after all
 
 
 async def test_a_question_to_a_frozen_broker_ends(

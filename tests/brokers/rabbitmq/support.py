@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from tests.support import until_told
+
 __all__ = ["LAST", "depth_becomes", "take", "values_until_last"]
 
 LAST = "last"
@@ -32,6 +34,4 @@ async def values_until_last(subscription: Any) -> list[Any]:
 
 async def depth_becomes(queue: Any, messages: int) -> None:
     """Wait until so many messages wait in the queue."""
-    async with asyncio.timeout(30):
-        while await queue.depth() != messages:  # noqa: ASYNC110  # RabbitMQ tells nobody
-            await asyncio.sleep(0.1)
+    await until_told(queue.depth, lambda depth: depth == messages)
