@@ -27,11 +27,12 @@ async def until_told(
     question: Callable[[], Awaitable[Answer]],
     wanted: Callable[[Answer], object] = bool,
     seconds: float = 30.0,
+    pause: float = 0.01,
 ) -> Answer:
     """Ask a broker until its answer is what is wanted, and return it; ``seconds`` ends what would hang."""
     async with asyncio.timeout(seconds):
         while not wanted(answer := await question()):  # noqa: ASYNC110  # brokers tell nobody by themselves
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(pause)
     return answer
 
 

@@ -73,7 +73,7 @@ async def run_plan(
                 notes.append(str(missing))
                 print(missing, file=sys.stderr)
                 continue
-            results.versions[broker] = server.version
+            results.versions[f"{broker} server"] = server.version
             for kind, cell in planned(plan, broker):
                 result = await _measured(kind, cell, server.url, who, plan.pace, on_round)
                 results.cells.append(result)

@@ -11,6 +11,7 @@ import pytest
 from labkit.brokers.rabbitmq.client import RabbitmqClient
 from labkit.errors import Conflict, NotFound, PublishRefused, Unsupported
 from tests.brokers.rabbitmq.support import LAST, depth_becomes, take, values_until_last
+from tests.support import until_told
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -80,7 +81,7 @@ async def test_a_queue_nobody_uses_goes(client: RabbitmqClient, name: str) -> No
     queue = await client.queue(name, expires=0.05)
     client.forget(queue)
     with pytest.raises(NotFound):
-        await depth_becomes(queue, -1)
+        await until_told(queue.depth, lambda depth: False, pause=0.5)  # each question is a use
 
 
 async def test_a_queue_with_priorities_hands_out_the_higher_first(client: RabbitmqClient, name: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from labkit.bench.cases.rabbitmq.queue import classic, quorum
+from labkit.bench.cases.rabbitmq.queue import quorum
+from labkit.bench.cases.rabbitmq.requests import classic
 from labkit.bench.cases.rabbitmq.stream import stream
 from labkit.bench.kind import Kind
 

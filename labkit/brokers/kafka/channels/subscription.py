@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from aiokafka import (  # type: ignore[import-untyped]
@@ -20,6 +18,8 @@ from aiokafka.structs import ConsumerRecord  # type: ignore[import-untyped]
 from labkit.brokers.client import CALL_SECONDS
 from labkit.brokers.kafka.channels.dead_letters import DeadLetters
 from labkit.brokers.kafka.channels.delivery import TopicDelivery
+from labkit.brokers.kafka.channels.progress import Progress
+from labkit.brokers.kafka.channels.read_ahead import ReadAhead
 from labkit.brokers.kafka.consumer import stop_consumer
 from labkit.brokers.kafka.errors import NATIVE_ERRORS, asking, meaning
 from labkit.brokers.kafka.offsets import When, milliseconds
@@ -34,12 +34,6 @@ __all__ = ["Commit", "Isolation", "Rebalance", "Start", "TopicSubscription"]
 Start = Literal["earliest", "latest"]
 Commit = Literal["auto", "manual"]
 Isolation = Literal["read_uncommitted", "read_committed"]
-
-COMMIT_SECONDS = 1.0
-"""How often a subscriber stores its place while messages flow."""
-
-READ_AHEAD = 100
-"""Records taken from aiokafka at once."""
 
 
 class Rebalance(NamedTuple):
@@ -60,6 +54,7 @@ class TopicSubscription(Subscription[TopicDelivery]):
 
     channel: Topic
     _native: AIOKafkaConsumer
+    _ahead: ReadAhead
 
     def __init__(
         self,
@@ -77,12 +72,7 @@ class TopicSubscription(Subscription[TopicDelivery]):
         self.rebalances: list[Rebalance] = []
         """What the group did with its partitions since this subscriber was opened, oldest first."""
         self._options = options
-        self._era = 0
-        self._ahead: deque[ConsumerRecord] = deque()
-        """Records taken from aiokafka and not handed out; ``_put_back`` returns them."""
-        self._handed_out: TopicDelivery | None = None
-        self._done: dict[tuple[str, int], int] = {}
-        self._commit_at = 0.0
+        self._progress = Progress()
         self._dead_letters: DeadLetters | None = None
 
     @property
@@ -106,6 +96,7 @@ class TopicSubscription(Subscription[TopicDelivery]):
             metadata_max_age_ms=10_000,
             **{"fetch_max_wait_ms": 100, **self._options},
         )
+        self._ahead = ReadAhead(self._native)
         self._native.subscribe(self.topics, listener=_Listener(self))
         what = f"Kafka did not register {self.name} on {', '.join(self.topics)}"
         try:
@@ -123,18 +114,18 @@ class TopicSubscription(Subscription[TopicDelivery]):
             await self._native.commit(places)
 
     def _at_hand(self) -> TopicDelivery | None:
-        if not self._ahead or time.monotonic() >= self._commit_at:
+        records = self._ahead.records
+        if not records or time.monotonic() >= self._progress.store_at:
             return None
-        self._finish_last()
-        return self._hand_out(self._ahead.popleft())
+        self._progress.finish_last()
+        return self._hand_out(records.popleft())
 
     async def _next(self) -> TopicDelivery | None:
-        if self._handed_out is not None:
-            self._finish_last()
-            if time.monotonic() >= self._commit_at:
-                await self._commit()
+        self._progress.finish_last()
+        if time.monotonic() >= self._progress.store_at:
+            await self._progress.store(self._native)
         try:
-            record = await self._read()
+            record = await self._ahead.next()
         except ConsumerStoppedError:
             return None
         except KafkaError as error:
@@ -143,42 +134,16 @@ class TopicSubscription(Subscription[TopicDelivery]):
         return self._hand_out(record)
 
     def _hand_out(self, record: ConsumerRecord) -> TopicDelivery:
-        delivery = TopicDelivery(record, self, self._era)
+        delivery = TopicDelivery(record, self, self._progress.era)
         if not self.is_manual:
-            self._handed_out = delivery
+            self._progress.hand_out(delivery)
         return delivery
-
-    # Reading a little ahead: ``getone`` takes three times as long for a record as ``getmany``.
-
-    async def _read(self) -> ConsumerRecord:
-        """Return the next record; wait for one if there is none."""
-        if self._ahead:
-            # A reader that is silent for max_poll_interval is taken for stuck: say that we still read.
-            with self._native._subscription.fetch_context():
-                return self._ahead.popleft()
-        for records in (await self._native.getmany(max_records=READ_AHEAD)).values():
-            self._ahead.extend(records)
-        return self._ahead.popleft() if self._ahead else await self._native.getone()
-
-    def _put_back(self, places: Collection[TopicPartition]) -> None:
-        """Have aiokafka read again what was taken of these partitions and not handed out."""
-        first: dict[TopicPartition, int] = {}
-        kept: deque[ConsumerRecord] = deque()
-        for record in self._ahead:
-            place = TopicPartition(record.topic, record.partition)
-            if place in places:
-                first.setdefault(place, record.offset)
-            else:
-                kept.append(record)
-        self._ahead = kept
-        for place, offset in first.items():
-            self._native.seek(place, offset)
 
     async def _settle(self, delivery: TopicDelivery) -> None:
         if self.is_manual:
             await delivery.commit()
 
-    # Storing the place: by hand, or about once a second.
+    # Storing the place by hand.
 
     async def commit(self, delivery: TopicDelivery) -> None:
         """Store that this delivery is done, and all before it in its partition. Raises ``SettleFailed``."""
@@ -197,13 +162,13 @@ class TopicSubscription(Subscription[TopicDelivery]):
 
     def note_settled(self, delivery: TopicDelivery) -> None:
         """Take note that the broker has stored this delivery's position."""
-        self._forget(delivery.place)
+        self._progress.forget(delivery.place)
         if self._settled is not None:
             self._settled(delivery.message)
 
     def require_current(self, delivery: TopicDelivery) -> None:
         """Raise ``SettleFailed`` if a rebalance came after this delivery: the partition may be another's."""
-        if delivery.era != self._era or not self._is_open:
+        if delivery.era != self._progress.era or not self._is_open:
             happened = "was closed" if not self._is_open else "was rebalanced"
             raise SettleFailed(
                 f"Offset {delivery.offset} of {delivery.place.topic}/{delivery.partition} cannot be committed"
@@ -211,31 +176,6 @@ class TopicSubscription(Subscription[TopicDelivery]):
                 broker="kafka",
                 remedy="nothing: the message comes again, here or elsewhere in the group",
             )
-
-    def _forget(self, place: TopicPartition) -> None:
-        """Drop what would be stored for this partition by itself: something newer was said about it."""
-        self._done.pop(place, None)
-        if self._handed_out is not None and self._handed_out.place == place:
-            self._handed_out = None
-
-    def _finish_last(self) -> None:
-        delivery = self._handed_out
-        self._handed_out = None
-        if delivery is None or delivery.is_settled or delivery.era != self._era:
-            return
-        record = delivery.native
-        self._done[record.topic, record.partition] = record.offset + 1
-
-    async def _commit(self) -> None:
-        """Store how far what was handed out is done. What is not stored is read again, never lost."""
-        self._commit_at = time.monotonic() + COMMIT_SECONDS
-        done = {TopicPartition(*place): offset for place, offset in self._done.items()}
-        self._done.clear()
-        if not done:
-            return
-        with suppress(KafkaError, TimeoutError):
-            async with asyncio.timeout(CALL_SECONDS):
-                await self._native.commit(done)
 
     # Going elsewhere in the log.
 
@@ -261,20 +201,20 @@ class TopicSubscription(Subscription[TopicDelivery]):
     def _seek(self, place: TopicPartition, offset: int) -> None:
         self._require_reading()
         try:
-            self._put_back({place})
+            self._ahead.put_back({place})
             self._native.seek(place, offset)
         except (KafkaError, ValueError) as error:
             what = f"{self.name} cannot go to offset {offset} of {place.topic}/{place.partition}"
             raise meaning(
                 error, what, "choose a partition of `subscription.assignment`, and an offset from 0 on"
             ) from error
-        self._forget(place)
+        self._progress.forget(place)
 
     def pause(self, *partitions: int) -> None:
         """Take no more from these partitions (all if none is named); the subscriber stays in its group."""
         places = self._places(partitions)
         self.native.pause(*places)
-        self._put_back(places)
+        self._ahead.put_back(places)
 
     def resume(self, *partitions: int) -> None:
         """Take again from these partitions (all if none is named), where it stopped."""
@@ -308,7 +248,7 @@ class TopicSubscription(Subscription[TopicDelivery]):
 
     async def give_back(self, delivery: TopicDelivery) -> None:
         """Go back to this delivery, or put it aside if it was given back often enough."""
-        if delivery.era != self._era or not self._is_open:
+        if delivery.era != self._progress.era or not self._is_open:
             return  # it comes again anyway
         if self._dead_letters is not None and self._dead_letters.is_enough(delivery):
             await self.put_aside(delivery, "given back too often")
@@ -328,10 +268,9 @@ class TopicSubscription(Subscription[TopicDelivery]):
     # Rebalances, and the end.
 
     async def _revoked(self, partitions: Iterable[TopicPartition]) -> None:
-        self._ahead.clear()  # whoever gets the partitions begins with what is not done
-        await self._commit()
-        self._era += 1
-        self._handed_out = None
+        self._ahead.clear()
+        await self._progress.store(self._native)
+        self._progress.begin_era()
         self.rebalances.append(Rebalance("revoked", tuple(sorted(partitions))))
 
     def _was_assigned(self, partitions: Iterable[TopicPartition]) -> None:
@@ -342,9 +281,8 @@ class TopicSubscription(Subscription[TopicDelivery]):
 
         The group notices when ``session_timeout`` is over; then others get its partitions.
         """
-        self._done.clear()
+        self._progress.forget_all()
         self._ahead.clear()
-        self._handed_out = None
         self.channel.client.release(self)
         self._is_open = False
         await self._end_worker()
@@ -354,9 +292,9 @@ class TopicSubscription(Subscription[TopicDelivery]):
 
     async def _unsubscribe(self) -> None:
         if self.error is None:
-            self._finish_last()
+            self._progress.finish_last()
         self._ahead.clear()
-        await self._commit()
+        await self._progress.store(self._native)
         await stop_consumer(self._native)
 
 

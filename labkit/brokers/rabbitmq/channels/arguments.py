@@ -20,7 +20,10 @@ class QueueOptions(TypedDict, total=False):
     message_ttl: float
     """Seconds after which a message that nobody took is dropped, or dead-lettered."""
     expires: float
-    """Seconds without a subscriber after which the whole queue goes, its messages with it."""
+    """Seconds without any use after which the whole queue goes, its messages with it.
+
+    To declare it is a use, and so is to ask for its ``depth``.
+    """
     max_length: int
     max_bytes: int
     overflow: Overflow
