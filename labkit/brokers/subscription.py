@@ -7,7 +7,7 @@ import inspect
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from types import TracebackType
+from types import CoroutineType, TracebackType
 from typing import Generic, Self, TypeVar
 
 from labkit.brokers.channel import Channel
@@ -108,17 +108,21 @@ class Subscription(ABC, Generic[AnyDelivery]):
 
     async def _work(self, handler: Handler[AnyDelivery]) -> None:
         try:
-            async for delivery in self:
+            while self._is_open:
+                # As ``async for`` would, with a coroutine less for each message that is here already.
+                delivery = self._at_hand() or await self._next()
+                if delivery is None:
+                    break
+                if self._delivered is not None:
+                    self._count(delivery)
                 result = handler(delivery)
-                if result is not None and inspect.isawaitable(result):
+                if result is not None and (type(result) is CoroutineType or inspect.isawaitable(result)):
                     await result
                 settling = self._settle(delivery)
                 if settling is not None:
                     self._is_settling = True
                     await settling
                     self._is_settling = False
-                if not self._is_open:  # closed meanwhile
-                    break
         except Exception as error:
             self.error = error
             log.exception("The handler of %s failed; it gets no more messages.", self.place)
@@ -140,16 +144,17 @@ class Subscription(ABC, Generic[AnyDelivery]):
     async def __anext__(self) -> AnyDelivery:
         if not self._is_open:
             raise self._closed_error()
-        delivery = self._at_hand()
+        delivery = self._at_hand() or await self._next()
         if delivery is None:
-            delivery = await self._next()
-            if delivery is None:
-                raise StopAsyncIteration
+            raise StopAsyncIteration
         if self._delivered is not None:
-            meter = self._redelivered if delivery.redelivered else self._delivered
-            if meter is not None:
-                meter(delivery.message)
+            self._count(delivery)
         return delivery
+
+    def _count(self, delivery: AnyDelivery) -> None:
+        meter = self._redelivered if delivery.redelivered else self._delivered
+        if meter is not None:
+            meter(delivery.message)
 
     def _closed_error(self) -> ChannelClosed:
         return ChannelClosed(

@@ -23,6 +23,7 @@ from labkit.brokers.nats.channels.subject import Subject
 from labkit.brokers.nats.denials import Denials, publishing
 from labkit.brokers.nats.errors import NATIVE, asking, connect_error, translate
 from labkit.brokers.nats.listening import GOODBYE_SECONDS, NatsSubscription
+from labkit.brokers.nats.replies import Replies
 from labkit.brokers.nats.reports import Reports
 from labkit.brokers.nats.status import OnStatus, Status, StatusEvent
 from labkit.errors import BrokerError, ConnectionLost, NoAnswer
@@ -66,6 +67,7 @@ class NatsClient(BrokerClient):
         super().__init__(url, observer)
         self.drain_seconds = drain_seconds
         self.denials = Denials()
+        self.replies = Replies(self.denials)
         self.reports = Reports(self.denials, self._listeners, on_status)
         self.is_secured = False
         """Whether this server knows users, who may not do everything."""

@@ -39,6 +39,8 @@ class Denials:
     def __init__(self) -> None:
         self.listeners: set[Callable[[str, NotAllowed], None]] = set()
         """Called with what was refused, and the error to raise."""
+        self.on_loss: set[Callable[[], None]] = set()
+        """Called when the connection is lost."""
         self.allowed: set[str] = set()
         """What the server is known to have let pass on this connection."""
         self.losses = 0
@@ -81,6 +83,8 @@ class Denials:
         self.losses += 1
         for limit in self._waiting:
             limit.reschedule(asyncio.get_running_loop().time())
+        for listener in tuple(self.on_loss):
+            listener()
 
     def allow(self, act: str) -> None:
         """Take note that the server has let this pass."""

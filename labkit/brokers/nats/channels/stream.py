@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import nats.errors
+import nats.js.errors
+from nats.aio.msg import Msg
 from nats.js import api
 
 from labkit.brokers.channel import Channel
+from labkit.brokers.client import CALL_SECONDS
 from labkit.brokers.nats.channels.consumer import Consumer, Start
 from labkit.brokers.nats.channels.dead_letters import DeadLetters, advisories_of
 from labkit.brokers.nats.channels.ordered import OrderedSubscription
@@ -15,7 +20,7 @@ from labkit.brokers.nats.channels.stream_pipeline import StreamPipeline
 from labkit.brokers.nats.denials import publishing
 from labkit.brokers.nats.errors import NATIVE, asking, publish_error
 from labkit.brokers.pipeline import WINDOW
-from labkit.errors import NotAllowed, Unsupported
+from labkit.errors import Unsupported
 from labkit.message import Message, encode
 
 if TYPE_CHECKING:
@@ -36,6 +41,14 @@ class PublishAck(NamedTuple):
     """The message's number in the stream, from 1."""
     duplicate: bool
     """Whether it had this ``message_id`` already, and dropped this one."""
+
+
+def _read_ack(reply: Msg) -> PublishAck:
+    """Return what JetStream says to a message. Raises nats-py's ``APIError`` if it did not take it."""
+    answer = json.loads(reply.data)
+    if "error" in answer:
+        nats.js.errors.APIError.from_error(answer["error"])
+    return PublishAck(answer["stream"], answer["seq"], answer.get("duplicate", False))
 
 
 class Stream(Channel):
@@ -181,26 +194,23 @@ class Stream(Channel):
         )
 
     async def _store(self, message: Message) -> PublishAck:
-        client = self.client
-        headers = dict(message.headers) if message.headers else None
+        client, headers = self.client, dict(message.headers) if message.headers else None
         try:
-            if client.is_secured:
-                ack = await self._store_unless_denied(message, headers)
-            else:
-                ack = await client.jetstream.publish(message.channel, message.data, headers=headers)
-        except NATIVE as error:
-            raise publish_error(error, len(message.data), message.channel) from error
-        return PublishAck(ack.stream, ack.seq, bool(ack.duplicate))
-
-    async def _store_unless_denied(self, message: Message, headers: dict[str, str] | None) -> api.PubAck:
-        what = f"NATS did not take {len(message.data)} bytes for {message.channel}"
-        try:
-            async with asking(what, "", self.client.denials, publishing(message.channel)):
-                return await self.client.jetstream.publish(message.channel, message.data, headers=headers)
-        except NotAllowed:
-            raise
-        except Exception as error:
-            raise error.__cause__ or error from error
+            # It does not end with the connection: nats-py sends it when there is one again.
+            reply = await client.replies.ask(
+                client.native,
+                message.channel,
+                message.data,
+                headers,
+                CALL_SECONDS,
+                ends_with_connection=False,
+            )
+            return _read_ack(reply)
+        except nats.errors.NoRespondersError:
+            error: Exception = nats.js.errors.NoStreamResponseError()
+        except NATIVE as native:
+            error = native
+        raise publish_error(error, len(message.data), message.channel) from error
 
     def pipeline(self, window: int = WINDOW, publisher: str = "shop") -> StreamPipeline:
         """Return a pipeline to publish many messages at once, each confirmed: ``async with`` it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,6 @@ from nats.aio.msg import Msg
 
 from labkit.brokers.channel import Channel, PublishMeters
 from labkit.brokers.delivery import Delivery
-from labkit.brokers.nats.denials import REPLIES, publishing
 from labkit.brokers.nats.errors import NATIVE, publish_error
 from labkit.brokers.nats.listening import PENDING_BYTES, PENDING_MESSAGES, NatsSubscription
 from labkit.errors import BrokerError, NoReply, NoResponders, Unsupported
@@ -109,26 +107,26 @@ class Subject(Channel):
         return reply
 
     async def _ask(self, message: Message, seconds: float) -> Msg:
-        denials, act = self.client.denials, publishing(self.name)
-        headers = dict(message.headers) if message.headers else None
+        client, headers = self.client, dict(message.headers) if message.headers else None
         try:
-            # nats-py has its own limit; this one ends at once if the server refuses.
-            async with asyncio.timeout(seconds + 1.0) as limit:
-                with denials.watched(limit, act, REPLIES):
-                    return await self.client.native.request(self.name, message.data, seconds, headers=headers)
+            return await client.replies.ask(
+                client.native, self.name, message.data, headers, seconds, ends_with_connection=True
+            )
         except nats.errors.NoRespondersError as error:
             raise self._no_responders() from error
+        except nats.errors.UnexpectedEOF as error:
+            raise self._no_reply("before the connection was lost") from error
         except TimeoutError as error:
-            denied = denials.take(act, REPLIES)
-            if denied is not None:
-                raise denied from denied.__cause__
-            raise NoReply(
-                f"Nobody replied to {self.name} within {seconds:g} s.",
-                broker=self.broker,
-                remedy="give it more time; ask again only if doing it twice does no harm",
-            ) from error
+            raise self._no_reply(f"within {seconds:g} s") from error
         except NATIVE as error:
             raise publish_error(error, len(message.data), self.name) from error
+
+    def _no_reply(self, when: str) -> NoReply:
+        return NoReply(
+            f"Nobody replied to {self.name} {when}.",
+            broker=self.broker,
+            remedy="give it more time; ask again only if doing it twice does no harm",
+        )
 
     def _no_responders(self) -> NoResponders:
         return NoResponders(
