@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import socket
 import sys
 from pathlib import Path
 
+from ipykernel.kernelspec import RESOURCES
+
 from labkit.errors import SetupError
 from labkit.home import home
 
-__all__ = ["FIRST_LESSON", "lab_command", "lessons_folder", "main_lab", "write_settings"]
+__all__ = ["FIRST_LESSON", "lab_command", "lab_environment", "lessons_folder", "main_lab", "write_settings"]
 
 FIRST_LESSON = "00_start_here.ipynb"
 
@@ -40,11 +43,12 @@ def main_lab(port: int = 0, open_browser: bool = True) -> int:
     folder = lessons_folder()
     port = port or _free_port()
     token = secrets.token_hex(16)
-    argv = lab_command(folder, port, token, write_settings(home() / "jupyter"), open_browser=open_browser)
+    settings = write_settings(home() / "jupyter")
+    argv = lab_command(folder, port, token, settings, open_browser=open_browser)
     url = f"http://127.0.0.1:{port}/lab/tree/{FIRST_LESSON}?token={token}"
     print(f"\nBroker Lab opens in JupyterLab in a moment:\n\n    {url}\n\nCtrl-C ends it.\n", flush=True)
     os.chdir(folder)
-    os.execv(argv[0], argv)
+    os.execve(argv[0], argv, lab_environment(settings))
 
 
 def lessons_folder() -> Path:
@@ -58,16 +62,22 @@ def lessons_folder() -> Path:
 def write_settings(folder: Path) -> Path:
     """Write into ``folder``, and return it: JupyterLab's settings overrides, and which kernel it runs."""
     kernel = folder / "kernels" / "python3"
-    kernel.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(RESOURCES, kernel, dirs_exist_ok=True)  # its logo for the launcher
     (kernel / "kernel.json").write_text(json.dumps(KERNEL))
     (folder / "overrides.json").write_text(json.dumps(QUIET_SETTINGS))
     return folder
 
 
+def lab_environment(settings: Path) -> dict[str, str]:
+    """Return the environment for ``lab_command``: the lab's kernel is found before any other python3."""
+    others = os.environ.get("JUPYTER_PATH")
+    return {**os.environ, "JUPYTER_PATH": os.pathsep.join([str(settings), *([others] if others else [])])}
+
+
 def lab_command(
     root: Path, port: int, token: str, settings: Path, *, open_browser: bool = False
 ) -> list[str]:
-    """Return the argv of a JupyterLab server that serves ``root`` on loopback."""
+    """Return the argv of a JupyterLab server that serves ``root`` on loopback; see ``lab_environment``."""
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
     return [
         *(sys.executable, "-m", "jupyterlab", "--ip=127.0.0.1", f"--port={port}"),
@@ -77,7 +87,6 @@ def lab_command(
         *(f"--LabServerApp.app_settings_dir={settings}", f"--LabApp.default_url=/lab/tree/{FIRST_LESSON}"),
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--KernelManager.transport_encryption=auto",  # or the kernel warns of eavesdroppers
-        f"--KernelSpecManager.kernel_dirs={settings / 'kernels'}",
         *([] if open_browser else ["--no-browser"]),
         *(["--allow-root"] if is_root else []),
     ]

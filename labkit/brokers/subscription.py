@@ -121,7 +121,10 @@ class Subscription(ABC, Generic[AnyDelivery]):
                 settling = self._settle(delivery)
                 if settling is not None:
                     self._is_settling = True
-                    await settling
+                    try:
+                        await settling
+                    except BrokerError as error:  # the handler is not to blame, and goes on
+                        log.info("%s was not acknowledged, and may come again: %s", delivery, error)
                     self._is_settling = False
         except Exception as error:
             self.error = error

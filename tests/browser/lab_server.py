@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from labkit.jupyter import lab_command, write_settings
+from labkit.jupyter import lab_command, lab_environment, write_settings
 from tests.support import ends_with_us
 
 CHECKOUT = Path(__file__).parents[2]  # so that a notebook can use what tests share
@@ -35,6 +35,8 @@ class LabServer:
     root: Path
     port: int
     token: str
+    log: Path
+    """What JupyterLab says in its terminal."""
 
     def address(self, notebook: Path) -> str:
         """Return what to open in a browser for a notebook below ``root``."""
@@ -45,16 +47,17 @@ class LabServer:
 @asynccontextmanager
 async def lab_server(root: Path, folder: Path) -> AsyncIterator[LabServer]:
     """Run JupyterLab on the notebooks in ``root`` and keep all it writes in ``folder``."""
-    server = LabServer(root, _free_port(), secrets.token_hex(8))
-    argv = lab_command(root, server.port, server.token, write_settings(folder / "settings"))
-    log = (folder / "jupyterlab.log").open("wb")
+    server = LabServer(root, _free_port(), secrets.token_hex(8), folder / "jupyterlab.log")
+    settings = write_settings(folder / "settings")
+    argv = lab_command(root, server.port, server.token, settings)
+    log = server.log.open("wb")
     process = await asyncio.create_subprocess_exec(
         *ends_with_us(),
         *argv,
         "--LabApp.expose_app_in_browser=True",
         cwd=root,
         env={
-            **os.environ,
+            **lab_environment(settings),
             "PYTHONPATH": str(CHECKOUT),
             **{name: str(folder / name.lower()) for name in OWN_FOLDERS},
         },
@@ -64,17 +67,17 @@ async def lab_server(root: Path, folder: Path) -> AsyncIterator[LabServer]:
         start_new_session=True,
     )
     try:
-        await _until_it_answers(server, process, folder / "jupyterlab.log")
+        await _until_it_answers(server, process)
         yield server
     finally:
         await _end(process)
         log.close()
 
 
-async def _until_it_answers(server: LabServer, process: asyncio.subprocess.Process, log: Path) -> None:
+async def _until_it_answers(server: LabServer, process: asyncio.subprocess.Process) -> None:
     async with asyncio.timeout(START_SECONDS):
         while not await _answers(server.port):
-            assert process.returncode is None, f"JupyterLab ended at once; see {log}"
+            assert process.returncode is None, f"JupyterLab ended at once; see {server.log}"
             await asyncio.sleep(0.1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from aiokafka import (  # type: ignore[import-untyped]
@@ -139,9 +139,8 @@ class TopicSubscription(Subscription[TopicDelivery]):
             self._progress.hand_out(delivery)
         return delivery
 
-    async def _settle(self, delivery: TopicDelivery) -> None:
-        if self.is_manual:
-            await delivery.commit()
+    def _settle(self, delivery: TopicDelivery) -> Awaitable[None] | None:
+        return delivery.commit() if self.is_manual else None
 
     # Storing the place by hand.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,7 +15,7 @@ from labkit.brokers.nats.denials import publishing
 from labkit.brokers.nats.errors import NATIVE, asking
 from labkit.brokers.nats.listening import NatsSubscription
 from labkit.brokers.nats.pulling import BATCH, Pulling
-from labkit.errors import BrokerError, Conflict
+from labkit.errors import Conflict
 
 if TYPE_CHECKING:
     from labkit.brokers.nats.channels.stream import Stream
@@ -152,11 +152,8 @@ class ConsumerSubscription(NatsSubscription[StreamDelivery]):
     def _delivery(self, native: Msg) -> StreamDelivery:
         return StreamDelivery(native, self.client, self._settled)
 
-    async def _settle(self, delivery: StreamDelivery) -> None:
-        try:  # noqa: SIM105  # this is done for every message, and suppress() takes longer
-            await delivery.ack()
-        except BrokerError:
-            pass  # not acknowledged: it comes again, marked as redelivered
+    def _settle(self, delivery: StreamDelivery) -> Awaitable[None]:
+        return delivery.ack()
 
     async def _unsubscribe(self) -> None:
         await self._stop_coming()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aio_pika.abc import AbstractIncomingMessage, AbstractRobustChannel, AbstractRobustQueue
@@ -11,7 +10,6 @@ from aio_pika.abc import AbstractIncomingMessage, AbstractRobustChannel, Abstrac
 from labkit.brokers.rabbitmq.channels.any_queue import AnyQueue
 from labkit.brokers.rabbitmq.channels.consuming import Consuming
 from labkit.brokers.rabbitmq.channels.delivery import QueueDelivery
-from labkit.errors import BrokerError
 from labkit.events import Meter
 
 if TYPE_CHECKING:
@@ -79,6 +77,5 @@ class QueueSubscription(Consuming[QueueDelivery]):
     def _deliver(self, native: AbstractIncomingMessage) -> QueueDelivery:
         return QueueDelivery(native, self)
 
-    async def _settle(self, delivery: QueueDelivery) -> None:
-        with suppress(BrokerError):  # not acknowledged: it comes again, marked as redelivered
-            await delivery.ack()
+    def _settle(self, delivery: QueueDelivery) -> Awaitable[None]:
+        return delivery.ack()
