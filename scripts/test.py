@@ -17,14 +17,32 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TAIL_BYTES = 20_000
-# Strict: each cell's outputs must be those that are stored.
-NOTEBOOKS = ("--nbval", "--nbval-current-env", "--nbval-cell-timeout=120", "notebooks")
+# Several processes, each with brokers of its own; most of a test is waiting for one.
+SIDE_BY_SIDE = ("--numprocesses=logical", "--maxprocesses=3")
+# nbval takes seconds to load, in each process.
+TESTS = (*SIDE_BY_SIDE, "--dist=worksteal", "-p", "no:nbval", "--ignore=tests/browser", "tests")
+# Alone: a browser on a busy machine is no browser of a learner's.
+BROWSER = ("-p", "no:nbval", "tests/browser")
+# Strict: each cell's outputs must be those that are stored. A notebook is one process's.
+NOTEBOOKS = (
+    *SIDE_BY_SIDE,
+    "--dist=loadfile",
+    "--nbval",
+    "--nbval-current-env",
+    "--nbval-cell-timeout=120",
+    "notebooks",
+)
 
 
 def main() -> int:
     """Run all runners; return 0 if all passed, else 1."""
     began = time.monotonic()
-    results = [_pytest("pytest", "tests"), _pytest("notebooks", *NOTEBOOKS), _node()]
+    results = [
+        _pytest("tests", *TESTS),
+        _pytest("browser", *BROWSER),
+        _pytest("notebooks", *NOTEBOOKS),
+        _node(),
+    ]
     print("\nTests:")
     for name, status, words in results:
         print(f"  {name:<9}  {'passed' if status == 0 else 'FAILED'}  {words}")
