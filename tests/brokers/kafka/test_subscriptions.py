@@ -233,6 +233,21 @@ async def test_a_group_shares_partitions_out_and_its_members_see_it(client: Kafk
     await first.close()
 
 
+# Apart by about as long as a member takes to open: the next then disturbs it while it looks for its place.
+@pytest.mark.parametrize("apart", [0.0, 0.03, 0.06, 0.09, 0.12])
+async def test_members_that_join_while_others_do_all_open(client: KafkaClient, apart: float) -> None:
+    topic = await client.topic(unique("orders"), partitions=4)
+    group = unique("billing")
+    members = [topic.subscribe(unique("worker"), group=group, heartbeat=0.05) for _ in range(4)]
+    opening = []
+    for member in members:
+        opening.append(asyncio.create_task(member.open()))
+        await asyncio.sleep(apart)
+    await asyncio.gather(*opening)
+    await until(lambda: sorted(len(member.assignment) for member in members) == [1, 1, 1, 1])
+    await asyncio.gather(*(member.close() for member in members))
+
+
 async def test_a_commit_after_a_rebalance_fails_and_the_message_comes_again(client: KafkaClient) -> None:
     topic = await client.topic(unique("orders"), partitions=2)
     group = unique("billing")

@@ -12,7 +12,13 @@ from aiokafka import (  # type: ignore[import-untyped]
     ConsumerRebalanceListener,
     TopicPartition,
 )
-from aiokafka.errors import ConsumerStoppedError, KafkaError  # type: ignore[import-untyped]
+from aiokafka.errors import (  # type: ignore[import-untyped]
+    CommitFailedError,
+    ConsumerStoppedError,
+    IllegalStateError,
+    KafkaError,
+    RebalanceInProgressError,
+)
 from aiokafka.structs import ConsumerRecord  # type: ignore[import-untyped]
 
 from labkit.brokers.client import CALL_SECONDS
@@ -34,6 +40,12 @@ __all__ = ["Commit", "Isolation", "Rebalance", "Start", "TopicSubscription"]
 Start = Literal["earliest", "latest"]
 Commit = Literal["auto", "manual"]
 Isolation = Literal["read_uncommitted", "read_committed"]
+
+
+REBALANCED = (CommitFailedError, IllegalStateError, RebalanceInProgressError)
+"""What aiokafka raises for a partition that is ours no more, or not now."""
+
+REBALANCE_PAUSE_SECONDS = 0.02
 
 
 class Rebalance(NamedTuple):
@@ -109,9 +121,14 @@ class TopicSubscription(Subscription[TopicDelivery]):
 
     async def _take_place(self) -> None:
         """Find where to begin, and store it: from then on no rebalance moves this group past a message."""
-        places = {place: await self._native.position(place) for place in self._native.assignment()}
-        if places:
-            await self._native.commit(places)
+        while True:
+            try:
+                places = {place: await self._native.position(place) for place in self._native.assignment()}
+                if places:
+                    await self._native.commit(places)
+                return
+            except REBALANCED:  # others joined at the same moment: look again at what is ours
+                await asyncio.sleep(REBALANCE_PAUSE_SECONDS)
 
     def _at_hand(self) -> TopicDelivery | None:
         records = self._ahead.records
