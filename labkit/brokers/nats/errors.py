@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import nats.errors
 import nats.js.errors as js
@@ -27,7 +29,7 @@ from labkit.errors import (
     Unsupported,
 )
 
-__all__ = ["NATIVE", "asking", "connect_error", "publish_error", "reason", "translate"]
+__all__ = ["NATIVE", "asking", "connect_error", "publish_error", "read_answer", "reason", "translate"]
 
 NATIVE = (nats.errors.Error, OSError, TimeoutError, ValueError)
 """Everything nats-py raises; a ValueError where a name is malformed."""
@@ -87,6 +89,14 @@ def _meaning(error: BaseException) -> tuple[type[BrokerError], str]:
         if isinstance(error, js.ServiceUnavailableError) and error.err_code is None:
             return Unsupported, "start nats-server with --jetstream"
     return BrokerError, ""
+
+
+def read_answer(data: bytes) -> dict[str, Any]:
+    """Return what JetStream says to a message. Raises nats-py's ``APIError`` if it did not take it."""
+    answer: dict[str, Any] = json.loads(data)
+    if "error" in answer:
+        js.APIError.from_error(answer["error"])
+    return answer
 
 
 def publish_error(error: BaseException, size: int, subject: str) -> PublishFailed:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import nats.errors
 import nats.js.errors
-from nats.aio.msg import Msg
 from nats.js import api
 
 from labkit.brokers.channel import Channel
@@ -18,7 +16,7 @@ from labkit.brokers.nats.channels.dead_letters import DeadLetters, advisories_of
 from labkit.brokers.nats.channels.ordered import OrderedSubscription
 from labkit.brokers.nats.channels.stream_pipeline import StreamPipeline
 from labkit.brokers.nats.denials import publishing
-from labkit.brokers.nats.errors import NATIVE, asking, publish_error
+from labkit.brokers.nats.errors import NATIVE, asking, publish_error, read_answer
 from labkit.brokers.pipeline import WINDOW
 from labkit.errors import Unsupported
 from labkit.message import Message, encode
@@ -41,14 +39,6 @@ class PublishAck(NamedTuple):
     """The message's number in the stream, from 1."""
     duplicate: bool
     """Whether it had this ``message_id`` already, and dropped this one."""
-
-
-def _read_ack(reply: Msg) -> PublishAck:
-    """Return what JetStream says to a message. Raises nats-py's ``APIError`` if it did not take it."""
-    answer = json.loads(reply.data)
-    if "error" in answer:
-        nats.js.errors.APIError.from_error(answer["error"])
-    return PublishAck(answer["stream"], answer["seq"], answer.get("duplicate", False))
 
 
 class Stream(Channel):
@@ -205,7 +195,8 @@ class Stream(Channel):
                 CALL_SECONDS,
                 ends_with_connection=False,
             )
-            return _read_ack(reply)
+            answer = read_answer(reply.data)
+            return PublishAck(answer["stream"], answer["seq"], answer.get("duplicate", False))
         except nats.errors.NoRespondersError:
             error: Exception = nats.js.errors.NoStreamResponseError()
         except NATIVE as native:

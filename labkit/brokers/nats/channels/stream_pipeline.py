@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from types import TracebackType
@@ -17,7 +16,7 @@ from nats.aio.subscription import Subscription as NativeSubscription
 from labkit.brokers.channel import PublishMeters
 from labkit.brokers.client import CALL_SECONDS
 from labkit.brokers.nats.denials import publishing
-from labkit.brokers.nats.errors import NATIVE, asking, publish_error
+from labkit.brokers.nats.errors import NATIVE, asking, publish_error, read_answer
 from labkit.brokers.pipeline import Pipeline
 from labkit.errors import ChannelClosed, NotAllowed, PublishFailed, PublishRefused
 from labkit.message import Message
@@ -112,9 +111,7 @@ class StreamPipeline(Pipeline):
         if native.headers and native.headers.get("Status") == "503":
             return self._refused(nats.js.errors.NoStreamResponseError(), message)
         try:
-            answer = json.loads(native.data)
-            if "error" in answer:
-                nats.js.errors.APIError.from_error(answer["error"])
+            read_answer(native.data)
         except (nats.js.errors.Error, ValueError) as error:
             return self._refused(error, message)
         return None
