@@ -51,6 +51,11 @@ def _parser() -> argparse.ArgumentParser:
         help="listen on 4222, 5672, 6379 and 9092 instead of free ports",
     )
     up.add_argument("--keep", action="store_true", help="keep the data for the next lab of this name")
+    up.add_argument(
+        "--how",
+        choices=("process", "container"),
+        help="run them as processes or in containers (default: LABKIT_HOW, or processes)",
+    )
     up.set_defaults(run=_up)
 
     down = commands.add_parser("down", help="end the brokers that `labkit up` started")
@@ -112,7 +117,7 @@ def _doctor(options: argparse.Namespace) -> int:
 def _up(options: argparse.Namespace) -> int:
     from labkit.servers.terminal import main_up
 
-    return main_up(_chosen(options), options.name, options.standard_ports, options.keep)
+    return main_up(_chosen(options), options.name, options.standard_ports, options.keep, options.how)
 
 
 def _down(options: argparse.Namespace) -> int:

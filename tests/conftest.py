@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pytest_asyncio
 
 from labkit.errors import ProgramMissing
 from labkit.servers import Fleet, State
+from labkit.servers.choice import how_to_run
+from labkit.servers.engine import Engine
 
 REQUIRED = {name for name in os.environ.get("LABKIT_REQUIRE", "").split(",") if name}
 
@@ -19,11 +22,20 @@ REQUIRED = {name for name in os.environ.get("LABKIT_REQUIRE", "").split(",") if 
 def require(broker: str) -> None:
     """Skip the test if this machine has no such broker; fail it where ``LABKIT_REQUIRE`` names the broker."""
     try:
-        import_module(f"labkit.brokers.{broker}.program").find()
+        if how_to_run(broker, None) == "container":
+            require_engine()
+        else:
+            import_module(f"labkit.brokers.{broker}.program").find()
     except ProgramMissing as missing:
         if broker in REQUIRED:
             pytest.fail(f"LABKIT_REQUIRE names {broker}: {missing}")
         pytest.skip(str(missing))
+
+
+@cache
+def require_engine() -> None:
+    """Raise ``EngineMissing`` unless there is a container engine."""
+    Engine.connect().close()
 
 
 class SharedFleet(Fleet):
