@@ -70,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     lab = commands.add_parser("lab", help="open JupyterLab on the first lesson")
     lab.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
     lab.add_argument("--port", type=int, default=0, help="listen here instead of on a free port")
+    lab.add_argument("--ip", default="127.0.0.1", help="listen on this address (inside a container: 0.0.0.0)")
     lab.set_defaults(run=_lab)
 
     bench = commands.add_parser("bench", help="measure the lab's channels beside the raw clients")
@@ -135,7 +136,7 @@ def _status(options: argparse.Namespace) -> int:
 def _lab(options: argparse.Namespace) -> int:
     from labkit.jupyter import main_lab
 
-    return main_lab(port=options.port, open_browser=not options.no_browser)
+    return main_lab(port=options.port, open_browser=not options.no_browser, ip=options.ip)
 
 
 def _bench(options: argparse.Namespace) -> int:

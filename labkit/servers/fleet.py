@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from labkit.errors import NotRunning, PortTaken
 from labkit.programs.program import Program
@@ -29,7 +29,7 @@ __all__ = ["Fleet"]
 
 OurServer = ProcessServer | ContainerServer
 Say = Callable[[str, str], None]
-"""Is told, from any thread, what is done for a broker before it can start: ``say("nats", "fetching ...")``."""
+"""Is told, from any thread, what is done before a broker can start: ``say("nats", "fetching ...")``."""
 
 SLOW = ("kafka", "rabbitmq")
 """Brokers that take more than a second to be ready."""
@@ -65,7 +65,7 @@ class Fleet:
         standard_ports: bool = False,
         stays: bool = False,
         how: How = None,
-    ) -> Fleet:
+    ) -> Self:
         """Make room for brokers; ``start`` adds them.
 
         ``keep`` leaves their data for the next lab of the same ``name``; ``stays`` lets them go on when this
@@ -77,7 +77,7 @@ class Fleet:
         return cls(link, folder, keep=keep, standard_ports=standard_ports, owns=not stays, how=how)
 
     @classmethod
-    async def attach(cls, name: str) -> Fleet:
+    async def attach(cls, name: str) -> Self:
         """Connect to the brokers of a lab that stays. Raises ``NotRunning`` if there is none."""
         folder = lab_folder(name)
         try:
