@@ -116,7 +116,7 @@ def test_each_cluster_comes_up_with_three_nodes(own_project: None) -> None:
         len(re.findall("rabbit@rabbitmq-", asked("rabbitmq-1", running, r'"running_nodes":\[(.*?)\]'))) == 3
     )
     for node in (1, 2, 3):
-        assert asked(f"kafka-{node}", "nc -z 127.0.0.1 9092 && echo open", "(open)") == "open"
+        assert asked(f"kafka-{node}", "nc -w 1 127.0.0.1 9092 </dev/null && echo open", "(open)") == "open"
 
 
 def asked(service: str, command: str, pattern: str) -> str:
