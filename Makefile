@@ -20,9 +20,9 @@ test: ## the same set-up plus a browser, then every test
 	@$(SETUP) --test
 	@exec $(BIN)/python scripts/test.py
 
-test-containers: ## the tests on real containers: on Docker, or as root on a private engine
+test-containers: ## the tests on real containers: on Docker, or as root on a private engine; QUICK=--quick for less
 	@$(SETUP) --test
-	@exec $(BIN)/python -m tests.containers
+	@exec $(BIN)/python -m tests.containers $(QUICK)
 
 compose-up: ## the four brokers in containers; PROFILES="core consoles monitoring cluster" for more
 	@$(PYTHON) scripts/compose.py up $(PROFILES)

@@ -95,6 +95,11 @@ ACTS: Mapping[str, tuple[str, str, str]] = {
         "the same ports and data; until it is ready, the engine's proxy takes connections and drops them",
         "not the lab's to do",
     ),
+    "a slow subscriber": (
+        "what waits for it is in the system's buffers, then in the broker",
+        "the engine's proxy stands between, with buffers of its own: some ten megabytes more wait unseen",
+        "as whoever runs it has set it up",
+    ),
     "end of the lab": (
         "killed with its owner, however that ended; the folder goes",
         "removed with its owner, however that ended; if guardian and cleaner are killed too, by the next lab",

@@ -40,18 +40,28 @@ class Step:
 
 
 IN_CONTAINERS = {"LABKIT_HOW": "container"}
+LESSON = "notebooks/01_publish_subscribe.ipynb"
+NBVAL = ("--nbval", "--nbval-current-env", "--nbval-cell-timeout=120", "--numprocesses=0", LESSON)
+EACH = "--ignore=tests/servers/test_process.py"
+ONE_BROKER = "not rabbitmq and not redis and not kafka"
+
 STEPS = (
     Step("contract, in containers", ("tests/contract",), IN_CONTAINERS),
     Step("contract, by address", ("tests/contract",), {"LABKIT_TEST_EXTERNAL": "1"}),
-    Step("servers", ("tests/servers", "tests/containers"), IN_CONTAINERS),
-    Step("lesson 01", ("--nbval", "--nbval-current-env", "-p", "no:xdist", "LESSON"), IN_CONTAINERS),
+    Step("lesson 01, in containers", NBVAL, IN_CONTAINERS),
+    Step("engine, compose", ("tests/containers",), IN_CONTAINERS),
 )
-LESSON = "notebooks/01_publish_subscribe.ipynb"
+ALL_SERVERS = (Step("servers, in containers", ("tests/servers",), IN_CONTAINERS),)
+QUICK_SERVERS = (
+    Step("servers, every broker", ("tests/servers/test_process.py",), IN_CONTAINERS),
+    Step("servers, one broker", ("tests/servers", EACH, "-k", ONE_BROKER), IN_CONTAINERS),
+)
+"""What ends with its owner and how is the same code for every image, so in CI one broker stands for all."""
 
 
 def main() -> int:
-    """Choose the engine and run every step on it; return 0 if all passed."""
-    if sys.argv[1:2] == ["--here"]:
+    """Choose the engine, run the steps on it, return 0 if all passed. ``--quick`` is what CI has time for."""
+    if "--here" in sys.argv:
         return run_steps()
     if why_not := _why_not_docker():
         print(f"Tests on containers: not on this machine's Docker: {why_not}", flush=True)
@@ -64,7 +74,8 @@ def run_steps() -> int:
     """Run every step on the engine of ``DOCKER_HOST``."""
     if os.environ.get("LABKIT_PRIVATE_ENGINE"):
         standins.load(Engine.connect())
-    results = [(step, *_run(step)) for step in STEPS]
+    servers = QUICK_SERVERS if "--quick" in sys.argv else ALL_SERVERS
+    results = [(step, *_run(step)) for step in (*STEPS, *servers)]
     print("\nTests on containers:")
     for step, status, seconds in results:
         print(f"  {step.name:<24} {'passed' if status == 0 else 'FAILED'}  {seconds:.0f} s")
@@ -74,11 +85,9 @@ def run_steps() -> int:
 def _run(step: Step) -> tuple[int, float]:
     print(f"\n== {step.name}", flush=True)
     began = time.monotonic()
-    arguments = [LESSON if word == "LESSON" else word for word in step.arguments]
-    command = PYTEST[:-1] if "no:xdist" in arguments else PYTEST
     required = ",".join([*filter(None, [os.environ.get("LABKIT_REQUIRE")]), "containers"])
     environment = {**os.environ, "LABKIT_REQUIRE": required, **step.environment}
-    status = subprocess.call([*command, *arguments], cwd=ROOT, env=environment)
+    status = subprocess.call([*PYTEST, *step.arguments], cwd=ROOT, env=environment)
     return status, time.monotonic() - began
 
 
@@ -101,7 +110,7 @@ def _run_on_private_engine() -> int:
         return 1 if os.environ.get("LABKIT_REQUIRE") else 0
     standins.fetch()
     compose_program.fetch()
-    here = [sys.executable, "-m", "tests.containers", "--here"]
+    here = [sys.executable, "-m", "tests.containers", "--here", *sys.argv[1:]]
     return subprocess.call([str(WITH_ENGINE), *here], cwd=ROOT)
 
 
