@@ -145,6 +145,7 @@ class ContainerServer(Watched):
 
     async def _start(self) -> None:
         began = time.monotonic()
+        self._was_asked = False
         await self._ask(self._container.start)
         await self._look()
         await self._until_ready(began + START_SECONDS)
@@ -185,7 +186,7 @@ class ContainerServer(Watched):
 
     async def kill(self) -> None:
         """End it at once (SIGKILL), and wait until it is gone."""
-        if self.state in (State.STOPPED, State.DEAD):
+        if self.state in (State.STOPPED, State.DEAD) or self._container is None:
             return
         await self._ask(lambda: self._container.kill("SIGKILL"))
         await self._until_told(State.DEAD, State.STOPPED)

@@ -165,7 +165,9 @@ class Fleet:
         async with self._connecting:
             if self._engine is None:
                 engine = await asyncio.to_thread(Engine.connect)
-                (self.folder / MARKER).write_text(json.dumps({"host": engine.host}))
+                marker = self.folder / MARKER
+                if not marker.exists():
+                    marker.write_text(json.dumps({"host": engine.host}))
                 await self._link.clean_with(cleaner_command(self.folder, keep=self._keep))
                 self._engine = engine
             return self._engine
