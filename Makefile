@@ -7,7 +7,7 @@ PY_FILES := labkit tests scripts bench notebooks
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test check format bench bench-ledger bench-start guarantees lessons pictures lock clean
+.PHONY: help lab test test-containers compose-up compose-down check format bench bench-ledger bench-start guarantees lessons pictures lock clean
 
 help: ## list what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
@@ -19,6 +19,16 @@ lab: ## set everything up, then open JupyterLab on the first lesson
 test: ## the same set-up plus a browser, then every test
 	@$(SETUP) --test
 	@exec $(BIN)/python scripts/test.py
+
+test-containers: ## the tests on real containers: on Docker, or as root on a private engine; QUICK=--quick for less
+	@$(SETUP) --test
+	@exec $(BIN)/python -m tests.containers $(QUICK)
+
+compose-up: ## the four brokers in containers; PROFILES="core consoles monitoring cluster" for more
+	@$(PYTHON) scripts/compose.py up $(PROFILES)
+
+compose-down: ## end what compose-up started; its data stays (WITH=--volumes: it goes, too)
+	@$(PYTHON) scripts/compose.py down $(WITH)
 
 check: ## formatting, lint and types
 	@$(SETUP) --test --python-only

@@ -51,6 +51,11 @@ def _parser() -> argparse.ArgumentParser:
         help="listen on 4222, 5672, 6379 and 9092 instead of free ports",
     )
     up.add_argument("--keep", action="store_true", help="keep the data for the next lab of this name")
+    up.add_argument(
+        "--how",
+        choices=("process", "container"),
+        help="run them as processes or in containers (default: LABKIT_HOW, or processes)",
+    )
     up.set_defaults(run=_up)
 
     down = commands.add_parser("down", help="end the brokers that `labkit up` started")
@@ -65,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     lab = commands.add_parser("lab", help="open JupyterLab on the first lesson")
     lab.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
     lab.add_argument("--port", type=int, default=0, help="listen here instead of on a free port")
+    lab.add_argument("--ip", default="127.0.0.1", help="listen on this address (inside a container: 0.0.0.0)")
     lab.set_defaults(run=_lab)
 
     bench = commands.add_parser("bench", help="measure the lab's channels beside the raw clients")
@@ -112,7 +118,7 @@ def _doctor(options: argparse.Namespace) -> int:
 def _up(options: argparse.Namespace) -> int:
     from labkit.servers.terminal import main_up
 
-    return main_up(_chosen(options), options.name, options.standard_ports, options.keep)
+    return main_up(_chosen(options), options.name, options.standard_ports, options.keep, options.how)
 
 
 def _down(options: argparse.Namespace) -> int:
@@ -130,7 +136,7 @@ def _status(options: argparse.Namespace) -> int:
 def _lab(options: argparse.Namespace) -> int:
     from labkit.jupyter import main_lab
 
-    return main_lab(port=options.port, open_browser=not options.no_browser)
+    return main_lab(port=options.port, open_browser=not options.no_browser, ip=options.ip)
 
 
 def _bench(options: argparse.Namespace) -> int:

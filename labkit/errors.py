@@ -3,6 +3,8 @@
     LabError
     ├── SetupError            the machine is not ready
     │   ├── ProgramMissing    no program for a broker could be found
+    │   │   ├── EngineMissing    no Docker, or no permission to use it
+    │   │   └── ImageMissing     no such image, and no way to fetch it
     │   └── InstallFailed     a program could not be fetched or unpacked
     ├── ServerError           a broker's process
     │   ├── StartFailed       it did not come up; carries the last lines of its log
@@ -41,7 +43,9 @@ __all__ = [
     "Conflict",
     "ConnectFailed",
     "ConnectionLost",
+    "EngineMissing",
     "FolderUnusable",
+    "ImageMissing",
     "InstallFailed",
     "LabError",
     "LoginRefused",
@@ -102,6 +106,14 @@ class SetupError(LabError):
 
 class ProgramMissing(SetupError):
     """No program for a broker could be found; ``remedy`` is the command that gets it."""
+
+
+class EngineMissing(ProgramMissing):
+    """There is no container engine, or this user may not use it."""
+
+
+class ImageMissing(ProgramMissing):
+    """A broker's container image is not here and cannot be fetched."""
 
 
 class InstallFailed(SetupError):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["QUESTIONS", "Answer", "Aspect", "Claim", "Guarantees"]
+__all__ = ["ACTS", "QUESTIONS", "WAYS", "Answer", "Aspect", "Claim", "Guarantees"]
 
 
 class Aspect(StrEnum):
@@ -73,3 +73,38 @@ class Guarantees:
     since: str
     shown_on: str
     claims: Mapping[Aspect, Claim]
+
+
+WAYS = ("process", "container", "external")
+"""How a broker may run, as ``Server.how`` says it."""
+
+ACTS: Mapping[str, tuple[str, str, str]] = {
+    "kill": (
+        "SIGKILL to the broker and its helpers",
+        "SIGKILL to every process of the container, which stays, with its data",
+        "not the lab's to do",
+    ),
+    "pause": (
+        "SIGSTOP; the system still takes connections, nobody answers",
+        "the engine freezes every process; its proxy still takes connections, nobody answers",
+        "not the lab's to do",
+    ),
+    "resume": ("SIGCONT", "the engine lets them go on", "not the lab's to do"),
+    "restart": (
+        "the same ports and data; refuses connections until it is ready",
+        "the same ports and data; until it is ready, the engine's proxy takes connections and drops them",
+        "not the lab's to do",
+    ),
+    "a slow subscriber": (
+        "what waits for it is in the system's buffers, then in the broker",
+        "the engine's proxy stands between, with buffers of its own: some ten megabytes more wait unseen",
+        "as whoever runs it has set it up",
+    ),
+    "end of the lab": (
+        "killed with its owner, however that ended; the folder goes",
+        "removed with its owner, however that ended; if guardian and cleaner are killed too, by the next lab",
+        "left running",
+    ),
+}
+"""What happens to a broker, by ``WAYS``. The contract tests run in all three; a broker of somebody else's is
+killed there by that somebody."""

@@ -35,7 +35,7 @@ QUIET_SETTINGS = {
 }
 
 
-def main_lab(port: int = 0, open_browser: bool = True) -> int:
+def main_lab(port: int = 0, open_browser: bool = True, ip: str = "127.0.0.1") -> int:
     """Become a JupyterLab server for the lessons; print its address; open a browser where there is one.
 
     This process is replaced, so whoever ends it ends JupyterLab, and nothing is left behind.
@@ -44,7 +44,7 @@ def main_lab(port: int = 0, open_browser: bool = True) -> int:
     port = port or _free_port()
     token = secrets.token_hex(16)
     settings = write_settings(home() / "jupyter")
-    argv = lab_command(folder, port, token, settings, open_browser=open_browser)
+    argv = lab_command(folder, port, token, settings, open_browser=open_browser, ip=ip)
     url = f"http://127.0.0.1:{port}/lab/tree/{FIRST_LESSON}?token={token}"
     print(f"\nBroker Lab opens in JupyterLab in a moment:\n\n    {url}\n\nCtrl-C ends it.\n", flush=True)
     os.chdir(folder)
@@ -75,12 +75,21 @@ def lab_environment(settings: Path) -> dict[str, str]:
 
 
 def lab_command(
-    root: Path, port: int, token: str, settings: Path, *, open_browser: bool = False
+    root: Path,
+    port: int,
+    token: str,
+    settings: Path,
+    *,
+    open_browser: bool = False,
+    ip: str = "127.0.0.1",
 ) -> list[str]:
-    """Return the argv of a JupyterLab server that serves ``root`` on loopback; see ``lab_environment``."""
+    """Return the argv of a JupyterLab server that serves ``root``; see ``lab_environment``.
+
+    It listens on loopback unless ``ip`` says else.
+    """
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
     return [
-        *(sys.executable, "-m", "jupyterlab", "--ip=127.0.0.1", f"--port={port}"),
+        *(sys.executable, "-m", "jupyterlab", f"--ip={ip}", f"--port={port}"),
         *("--ServerApp.port_retries=0", "--ServerApp.answer_yes=True", "--log-level=WARN"),
         "--LabApp.log_level=WARN",  # the one before is the server's alone
         *(f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}"),

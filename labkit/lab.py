@@ -12,6 +12,7 @@ from labkit.errors import LabError, ProgramMissing
 from labkit.feed import Feed, Several
 from labkit.ledger import Ledger
 from labkit.servers import Fleet, Server
+from labkit.servers.choice import How
 from labkit.session import in_notebook
 
 if TYPE_CHECKING:
@@ -57,11 +58,14 @@ class Lab:
         keep: bool = False,
         standard_ports: bool = False,
         ledger: Ledger | bool = False,
+        how: How = None,
     ) -> Lab:
         """Start brokers (all four if none is named) side by side, connect to each, and show their cards.
 
         The brokers end with this process, however it ends. ``keep`` leaves their data for the next lab of
         the same ``name``. ``standard_ports`` listens on 4222, 5672, 6379 and 9092 instead of free ports.
+        ``how`` is "process" or "container", for all or by broker: ``{"kafka": "container"}``; where it says
+        nothing, ``LABKIT_HOW`` may, and else brokers run as processes.
         ``ledger`` keeps account of every message, in memory or in the ``Ledger`` given: ``lab.ledger``.
         A broker whose program is not on this machine is left out and named in ``lab.missing``.
         In a notebook, running the cell again ends the lab it started before.
@@ -70,7 +74,7 @@ class Lab:
         """
         if in_notebook():
             await _end_previous()
-        fleet = await Fleet.open(name=name, keep=keep, standard_ports=standard_ports)
+        fleet = await Fleet.open(name=name, keep=keep, standard_ports=standard_ports, how=how)
         lab = cls(fleet, Ledger() if ledger is True else ledger or None)
         return await lab._begin(brokers or tuple(BROKERS))
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from labkit.brokers import TITLES, all_experiments
-from labkit.guarantees import QUESTIONS, Aspect, Guarantees
+from labkit.guarantees import ACTS, QUESTIONS, WAYS, Aspect, Guarantees
 
 ROOT = Path(__file__).parents[1]
 BEGIN = "<!-- guarantees: written by `make guarantees` -->"
@@ -57,7 +57,19 @@ def overview() -> str:
 
 def page() -> str:
     """Return docs/guarantees.md: a section for each kind of channel, with all its words."""
-    return "\n".join([PAGE_HEAD, *(line for one in all_guarantees() for line in section(one))])
+    kinds = (line for one in all_guarantees() for line in section(one))
+    return "\n".join([PAGE_HEAD, *kinds, *acts()])
+
+
+def acts() -> Iterator[str]:
+    """Yield the lines of the section on how brokers run."""
+    yield "## Kill, pause and restart, by how a broker runs"
+    yield ""
+    yield "What each kind of channel promises was shown to be the same in all three."
+    yield ""
+    rows = [[act.capitalize(), *words] for act, words in ACTS.items()]
+    yield from markdown_table([["", *(f"As {way}" for way in WAYS)], *rows])
+    yield ""
 
 
 def section(one: Guarantees) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
     program.py     which program runs it, how new it must be, where it comes from
     server.py      how that program is run, and when it is ready
+    image.py       how its container image is run
     client.py      one connection, for as long as it is wanted
     errors.py      what the client library's errors mean
     channels/      the broker's own kinds of channel, one a file

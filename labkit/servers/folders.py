@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from labkit.errors import FolderUnusable, LabError
 from labkit.home import labs_folder
+from labkit.servers.leftovers import remove_marked
 
 __all__ = [
     "claim",
@@ -115,10 +116,19 @@ def running_labs() -> list[Path]:
 
 
 def sweep() -> None:
-    """Remove the folders of labs that ended without their guardian, unless they are to be kept."""
+    """Remove what labs left that ended without their guardian: containers, and folders not to be kept."""
     for folder in labs():
-        if not is_in_use(folder) and not (folder / KEEP_FILE).exists():
-            shutil.rmtree(folder, ignore_errors=True)
+        if not is_in_use(folder):
+            _sweep_one(folder, keep=(folder / KEEP_FILE).exists())
+
+
+def _sweep_one(folder: Path, *, keep: bool) -> None:
+    try:
+        remove_marked(folder, keep=keep)
+    except Exception:
+        return  # its engine does not answer now: the next lab tries again
+    if not keep:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def read_brokers(folder: Path) -> dict[str, dict[str, Any]]:

@@ -7,8 +7,11 @@ guardian listens on loopback for whoever knows the token in the lab's folder, an
 Run by its path with the standard library only, so that it is there in a few hundredths of a second. It has
 one thread, because Linux ends a child with the *thread* that made it (PR_SET_PDEATHSIG).
 
-One JSON object a line. Asked: ``run`` a broker, ``signal`` one, ``list`` them, ``end`` the lab. Told, to
-everyone connected: ``run``, ``failed``, ``stopped``, ``continued``, ``exit``.
+A lab with containers also has a cleaner: a process that the guardian starts, and that removes the containers
+when the pipe between the two closes. So they go even if the guardian itself is killed.
+
+One JSON object a line. Asked: ``run`` a broker, ``signal`` one, ``list`` them, ``clean`` with a cleaner,
+``end`` the lab. Told, to everyone connected: ``run``, ``failed``, ``stopped``, ``continued``, ``exit``.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ ADDRESS_FILE = "guardian.json"
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 END_SECONDS = 5.0
+CLEAN_SECONDS = 60.0
 
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -43,9 +47,11 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 class Guardian:
     """Owns processes for whoever is connected."""
 
-    def __init__(self, folder: Path, owner: socket.socket, *, keep: bool, stays: bool) -> None:
+    def __init__(self, folder: Path, owner: socket.socket, lock: int, *, keep: bool, stays: bool) -> None:
         self._folder = folder
         self._owner = owner
+        self._lock = lock
+        self._cleaner: subprocess.Popen[bytes] | None = None
         self._keep = keep
         self._stays = stays
         self._is_over = False
@@ -64,6 +70,7 @@ class Guardian:
         while not self._is_over:
             for key, _ in self._selector.select():
                 key.data()
+        self._let_cleaner_clean()
         self._end_all()
         if not self._keep:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -134,6 +141,7 @@ class Guardian:
             "run": lambda: self._run(asked),
             "signal": lambda: self._signal(asked["name"], asked["signal"], asked["ends"]),
             "list": lambda: self._list(client),
+            "clean": lambda: self._start_cleaner(asked["argv"]),
             "end": self._end,
         }
         acts[asked["do"]]()
@@ -175,6 +183,20 @@ class Guardian:
 
     def _end(self) -> None:
         self._is_over = True
+
+    def _start_cleaner(self, argv: list[str]) -> None:
+        """Start the cleaner. It holds the lab's lock too: nobody may claim the folder before it is done."""
+        if self._cleaner is None:
+            self._cleaner = subprocess.Popen(
+                argv, stdin=subprocess.PIPE, start_new_session=True, pass_fds=(self._lock,)
+            )
+
+    def _let_cleaner_clean(self) -> None:
+        if self._cleaner is None or self._cleaner.stdin is None:
+            return
+        self._cleaner.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._cleaner.wait(CLEAN_SECONDS)
 
     def _reap(self) -> None:
         """Hear of every child that ended, stopped or went on; of those we adopted, only clean up."""
@@ -260,7 +282,7 @@ def _children() -> list[int]:
 
 
 def main() -> None:
-    """Guard a lab: ``guardian.py SETTINGS``, JSON with the folder, the owner's socket, keep and stays."""
+    """Guard a lab: ``guardian.py SETTINGS``, JSON: the folder, its lock, the owner's socket, keep, stays."""
     settings = json.loads(sys.argv[1])
     # Handlers, not SIG_IGN: what is ignored would be inherited by the brokers.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -268,7 +290,8 @@ def main() -> None:
     if _libc is not None:
         _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     owner = socket.socket(fileno=settings["owner"])
-    guardian = Guardian(Path(settings["folder"]), owner, keep=settings["keep"], stays=settings["stays"])
+    folder, lock = Path(settings["folder"]), settings["lock"]
+    guardian = Guardian(folder, owner, lock, keep=settings["keep"], stays=settings["stays"])
     guardian.serve()
 
 

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -22,7 +22,8 @@ from labkit.servers.recipe import Launch
 __all__ = ["Link"]
 
 ANSWER_SECONDS = 10.0
-END_SECONDS = 10.0
+END_SECONDS = 70.0
+"""A guardian with containers to remove takes a while."""
 
 Event = dict[str, Any]
 
@@ -98,6 +99,11 @@ class Link:
         pids: dict[str, int] = (await self._ask("", do="list"))["pids"]
         self._pids = dict(pids)
         return pids
+
+    async def clean_with(self, argv: Sequence[str]) -> None:
+        """Have the guardian start this cleaner, unless it has one; it acts when the guardian has left."""
+        self._send(do="clean", argv=list(argv))
+        await self.pids()  # answered after that
 
     async def end(self) -> None:
         """End the lab, and wait until its guardian has left and nothing of it is there."""
@@ -178,7 +184,7 @@ def _spawn(
 ) -> tuple[socket.socket, subprocess.Popen[bytes]]:
     """Start a guardian; return our end of the connection, and its process."""
     ours, theirs = socket.socketpair()
-    settings = {"folder": str(folder), "owner": theirs.fileno(), "keep": keep, "stays": stays}
+    settings = {"folder": str(folder), "lock": lock, "owner": theirs.fileno(), "keep": keep, "stays": stays}
     with theirs, (folder / "guardian.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-S", "-E", guardian.__file__, json.dumps(settings)],

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-__all__ = ["LOOPBACK", "free_ports", "is_taken"]
+from labkit.errors import PortTaken
+
+__all__ = ["LOOPBACK", "free_ports", "is_taken", "refuse_taken_ports"]
 
 LOOPBACK = "127.0.0.1"
 LOWEST, HIGHEST = 18_000, 49_000
@@ -39,6 +41,17 @@ def is_taken(port: int) -> bool:
             except OSError:
                 return True
     return False
+
+
+def refuse_taken_ports(broker: str, ports: Mapping[str, int]) -> None:
+    """Raise ``PortTaken`` if somebody listens on one of these ports already."""
+    for name, port in ports.items():
+        if is_taken(port):
+            raise PortTaken(
+                f"Somebody else listens on port {port}, which {broker} needs ({name}).",
+                broker=broker,
+                remedy="end that program, or start without standard ports",
+            )
 
 
 def _highest() -> int:

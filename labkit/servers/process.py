@@ -16,7 +16,8 @@ import psutil
 from labkit.errors import FolderUnusable, NotRunning, PortTaken, StartFailed
 from labkit.programs.program import Program
 from labkit.servers.link import Link
-from labkit.servers.ports import LOOPBACK, is_taken
+from labkit.servers.ports import refuse_taken_ports
+from labkit.servers.probing import answer
 from labkit.servers.recipe import Launch, Recipe
 from labkit.servers.server import State
 from labkit.servers.watched import Watched
@@ -25,7 +26,6 @@ __all__ = ["ProcessServer"]
 
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
-PROBE_SECONDS = 5.0
 PROBE_PAUSE_SECONDS = 0.002
 ENOUGH_DISK = 100_000_000
 """Bytes that must be free: RabbitMQ blocks its publishers below 50 MB."""
@@ -115,7 +115,7 @@ class ProcessServer(Watched):
         async with self._changing:
             if self.state in (State.RUNNING, State.PAUSED):
                 return
-            self._refuse_taken_ports()
+            refuse_taken_ports(self.broker, self._ports)
             launch = self._launch()
             self.state = State.STARTING
             try:
@@ -203,15 +203,6 @@ class ProcessServer(Watched):
     def _link_signal(self, number: int, *, ends: bool = False) -> None:
         self._link.signal(self.broker, number, ends=ends)
 
-    def _refuse_taken_ports(self) -> None:
-        for name, port in self._ports.items():
-            if is_taken(port):
-                raise PortTaken(
-                    f"Somebody else listens on port {port}, which {self.broker} needs ({name}).",
-                    broker=self.broker,
-                    remedy="end that program, or start without standard ports",
-                )
-
     def _launch(self) -> Launch:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -227,20 +218,10 @@ class ProcessServer(Watched):
             while True:
                 if self.state is not State.STARTING:
                     raise self._failure("ended while it was starting")
-                if await self._answers() and self.state is State.STARTING:
+                told = await answer(self._recipe, self.url, self._ports["client"])
+                if told is not None and self.state is State.STARTING:
                     return
                 await asyncio.sleep(PROBE_PAUSE_SECONDS)
-
-    async def _answers(self) -> bool:
-        try:
-            async with asyncio.timeout(PROBE_SECONDS):
-                # A bare connection first: it costs little to try, and the broker little to refuse.
-                _, writer = await asyncio.open_connection(LOOPBACK, self._ports["client"])
-                writer.close()
-                await self._recipe.probe(self.url)
-        except Exception:
-            return False  # not yet; whatever the client made of it
-        return True
 
     async def _follow(self) -> None:
         """Wait until a broker that another process started is ready; that process says it if it is not."""

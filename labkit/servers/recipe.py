@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
 from labkit.programs.program import Program
 
-__all__ = ["Launch", "Recipe", "recipe_of"]
+__all__ = ["Contained", "ImageRecipe", "Launch", "Recipe", "image_recipe_of", "recipe_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,30 @@ class Launch:
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Contained:
+    """How a broker's image is run: ``argv`` after its entry point, with ``env`` beside its own environment.
+
+    ``ports`` are those it listens on inside, by name; ``data`` is the folder inside where its data lies.
+    """
+
+    image: str
+    ports: Mapping[str, int]
+    data: str
+    argv: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+class ImageRecipe(Protocol):
+    """One broker's ``image.py``. ``PORTS`` are those it opens to this machine, by name, as in ``Recipe``."""
+
+    PORTS: Mapping[str, int]
+
+    def contained(self, ports: Mapping[str, int]) -> Contained:
+        """Return what is run, if these are the ports that this machine's clients are to use."""
+        ...
 
 
 class Recipe(Protocol):
@@ -50,3 +74,8 @@ class Recipe(Protocol):
 def recipe_of(broker: str) -> Recipe:
     """Return the recipe of a broker, by name: servers know no slice, slices know servers."""
     return cast(Recipe, import_module(f"labkit.brokers.{broker}.server"))
+
+
+def image_recipe_of(broker: str) -> ImageRecipe:
+    """Return how a broker's image is run, by name."""
+    return cast(ImageRecipe, import_module(f"labkit.brokers.{broker}.image"))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import psutil
 from rich.box import SIMPLE_HEAD
@@ -14,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from labkit.errors import ProgramMissing
+from labkit.servers.engine import Engine
 from labkit.servers.fleet import Fleet
 from labkit.servers.folders import read_brokers, running_labs
 from labkit.servers.server import Server
@@ -25,15 +28,17 @@ STATUS_WIDTH = 120
 """Characters the table of `status` needs; a narrower terminal breaks its lines."""
 
 
-def main_up(brokers: Sequence[str], name: str, standard_ports: bool, keep: bool) -> int:
+def main_up(
+    brokers: Sequence[str], name: str, standard_ports: bool, keep: bool, how: str | None = None
+) -> int:
     """Start a lab that stays, print its addresses; return 0 if every broker runs, 1 if one is missing."""
-    return asyncio.run(_up(brokers, name, standard_ports, keep))
+    return asyncio.run(_up(brokers, name, standard_ports, keep, how))
 
 
-async def _up(brokers: Sequence[str], name: str, standard_ports: bool, keep: bool) -> int:
+async def _up(brokers: Sequence[str], name: str, standard_ports: bool, keep: bool, how: str | None) -> int:
     console = Console()
     began = time.monotonic()
-    fleet = await Fleet.open(name=name, keep=keep, standard_ports=standard_ports, stays=True)
+    fleet = await Fleet.open(name=name, keep=keep, standard_ports=standard_ports, stays=True, how=how)
     missing: list[ProgramMissing] = []
 
     async def start_one(broker: str) -> None:
@@ -44,7 +49,9 @@ async def _up(brokers: Sequence[str], name: str, standard_ports: bool, keep: boo
             console.print(f"  {broker:<9} {error}", markup=False, highlight=False)
 
     try:
-        await fleet.start_all(brokers, start_one)
+        with console.status("starting") as status:
+            fleet.say = lambda broker, words: status.update(f"{broker}: {escape(words) or 'starting'}")
+            await fleet.start_all(brokers, start_one)
     except BaseException as error:
         await fleet.end_all()
         raise _cause(error) from error
@@ -99,10 +106,31 @@ def main_status() -> int:
 
 def _rows(folder: Path) -> Iterator[tuple[str, ...]]:
     for broker, told in read_brokers(folder).items():
-        process = _process(told["pid"])
         others = ", ".join(f"{name} {port}" for name, port in told["ports"].items() if name != "client")
-        running = _about(process) if process else ("ended" if told["pid"] else "yours", "", "", "")
+        running = _about_container(told) if "container" in told else _about_process(told["pid"])
         yield (broker, told["version"], *running, told["url"], others)
+
+
+def _about_container(told: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """Return the same of a broker in a container, as its engine tells."""
+    try:
+        engine = Engine.connect()
+        container = engine.native.containers.get(told["container"])
+        state = container.attrs["State"]
+        if not state["Running"]:
+            return "ended", "", "", ""
+        rows = container.top(ps_args="-o pid,rss")["Processes"]
+        memory = sum(int(kilobytes) for _, kilobytes in rows) / 1024
+        began = datetime.fromisoformat(state["StartedAt"][:19] + "+00:00").timestamp()
+    except Exception:  # the engine has gone, or the container with it
+        return "ended", "", "", ""
+    word = "paused" if state["Paused"] else "running"
+    return word, str(state["Pid"]), f"{memory:.0f} MiB", _span(time.time() - began)
+
+
+def _about_process(pid: int | None) -> tuple[str, str, str, str]:
+    process = _process(pid)
+    return _about(process) if process else ("ended" if pid else "yours", "", "", "")
 
 
 def _process(pid: int | None) -> psutil.Process | None:

@@ -16,6 +16,7 @@ class Watched:
 
     def __init__(self, broker: str) -> None:
         self.broker = broker
+        self.doing = ""
         self._state = State.STOPPED
         self._watchers: list[Callable[[Any], None]] = []
         self._waiting: set[asyncio.Future[None]] = set()

@@ -66,7 +66,7 @@ class CardView {
     setText(this.version, card.version ?? "");
     setText(this.state, card.state === "missing" ? "not on this machine" : STATE_WORDS[card.state]);
     setText(this.time, timeWords(card));
-    setText(this.how, card.remedy ? `To get it: ${card.remedy}` : (HOW_WORDS[card.how] ?? ""));
+    setText(this.how, card.remedy ? `To get it: ${card.remedy}` : card.doing || (HOW_WORDS[card.how] ?? ""));
     if (isNew || this.url.textContent !== card.url) this.url.replaceChildren(...breakable(card.url ?? ""));
     this.address.setAttribute("aria-label", `Copy ${this.title}'s address ${card.url ?? ""}`);
     this.address.hidden = !card.url;

@@ -62,7 +62,9 @@ class BrokerCards(LiveWidget):
         server = self._servers.get(broker)
         if server is None or server.state == State.STARTING:
             since = self._started.setdefault(broker, now)
-            return {"broker": broker, "state": State.STARTING, "elapsed": round(now - since, 1)}
+            doing = server.doing if server else ""
+            elapsed = round(now - since, 1)
+            return {"broker": broker, "state": State.STARTING, "elapsed": elapsed, "doing": doing}
         self._started.pop(broker, None)
         return {
             "broker": broker,

@@ -83,7 +83,7 @@ def test_every_slice_has_the_same_files() -> None:
         if folder.is_dir() and folder.name != "__pycache__"
     }
     common = {
-        *("__init__.py", "program.py", "server.py", "client.py", "errors.py"),
+        *("__init__.py", "program.py", "server.py", "client.py", "errors.py", "image.py"),
         *("channels", "experiments"),
     }
     assert set(slices) == {"nats", "rabbitmq", "redis", "kafka"}

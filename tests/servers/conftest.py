@@ -9,7 +9,7 @@ import pytest
 
 from labkit.servers import Fleet, Server
 from tests.conftest import require
-from tests.servers.machine import end, processes_in
+from tests.servers.machine import end, engine_things_of, processes_in, remove_from_engine
 
 BROKERS = ("nats", "rabbitmq", "redis", "kafka")
 
@@ -34,6 +34,7 @@ def home(own_home: Path) -> Iterator[Path]:
     """A home of the test's own; what a failed test leaves running in it is killed."""
     yield own_home
     end([process.pid for process in processes_in(own_home)])
+    remove_from_engine(engine_things_of(own_home))
 
 
 @pytest.fixture

@@ -18,7 +18,15 @@ from labkit.home import labs_folder
 from labkit.servers import Fleet
 from tests.conftest import require
 from tests.servers.durable import MAKE, finds
-from tests.servers.machine import IS_LINUX, as_ordinary_user, end, is_gone, is_listening, processes_in
+from tests.servers.machine import (
+    IS_LINUX,
+    as_ordinary_user,
+    end,
+    engine_things_of,
+    is_gone,
+    is_listening,
+    processes_in,
+)
 from tests.support import until
 
 # Starts one broker, tells about it, and then answers each Ctrl+C with a line until its input ends.
@@ -34,8 +42,9 @@ async def start():
 signal.signal(signal.SIGINT, lambda *_: os.write(1, b"interrupted\\n"))
 with asyncio.Runner() as runner:
     fleet, server = runner.run(start())
+    guardian = fleet._link._process.pid
     told = {"pid": server.pid, "ports": list(server.ports.values()), "folder": str(fleet.folder)}
-    print(json.dumps({**told, "url": server.url, "user": os.geteuid()}), flush=True)
+    print(json.dumps({**told, "guardian": guardian, "url": server.url, "user": os.geteuid()}), flush=True)
     while sys.stdin.readline():
         pass
     runner.run(fleet.close())
@@ -61,7 +70,7 @@ class Owner:
         self.ports: list[int] = told["ports"]
         self.folder = Path(told["folder"])
         self.url: str = told["url"]
-        self.guardian_pid: int = psutil.Process(self.broker_pid).ppid()
+        self.guardian_pid: int = told["guardian"]
         helpers = psutil.Process(self.broker_pid).children(recursive=True)
         self.pids = [self.guardian_pid, self.broker_pid, *(helper.pid for helper in helpers)]
 
@@ -74,10 +83,16 @@ class Owner:
         await until(lambda: all(is_gone(pid) for pid in self.pids))
         await until(lambda: not any(is_listening(port) for port in self.ports))
         await until(lambda: not processes_in(self.folder))
+        await until(lambda: not [one for one in engine_things_of(self.folder) if not is_volume(one)])
 
     def end(self) -> None:
         self.process.kill()
         self.process.communicate()
+
+
+def is_volume(thing: Any) -> bool:
+    """Return whether a thing of the engine's is a volume, which a lab that is kept leaves."""
+    return "Mountpoint" in thing.attrs
 
 
 @pytest.fixture
@@ -92,7 +107,7 @@ def _is_of(home: Path, pid: int) -> bool:
     return any(process.pid == pid for process in processes_in(home))
 
 
-async def test_a_broker_is_the_child_of_a_guardian_that_is_the_owners(owner: Owner) -> None:
+async def test_a_lab_has_a_guardian_that_is_the_owners_child(owner: Owner) -> None:
     assert psutil.Process(owner.guardian_pid).ppid() == owner.process.pid
     assert all(is_listening(port) for port in owner.ports)
     assert owner.folder.is_dir()
@@ -103,6 +118,7 @@ async def test_an_owner_that_closes_its_lab_leaves_nothing(owner: Owner) -> None
     assert owner.process.returncode == 0
     assert not owner.folder.exists()
     await owner.leaves_no_process()
+    assert engine_things_of(owner.folder) == []
 
 
 @linux_only
@@ -119,6 +135,7 @@ async def test_an_ordinary_user_needs_no_root_to_run_a_broker_and_leave_nothing(
 async def test_a_killed_owner_leaves_nothing(owner: Owner) -> None:
     owner.process.kill()
     await owner.leaves_no_process()
+    assert engine_things_of(owner.folder) == []
     assert not owner.folder.exists()
 
 
@@ -143,8 +160,8 @@ async def test_a_guardian_minds_no_polite_signal(home: Path, number: signal.Sign
     fleet = await Fleet.open()
     try:
         server = await fleet.start("nats")
-        assert server.pid is not None
-        os.kill(psutil.Process(server.pid).ppid(), number)
+        [guardian] = [one for one in processes_in(home) if "guardian.py" in " ".join(one.cmdline())]
+        guardian.send_signal(number)
         await server.restart()
         assert is_listening(server.ports["client"])
     finally:

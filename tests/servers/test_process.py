@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import signal
 from pathlib import Path
@@ -14,7 +13,15 @@ from labkit.brokers import new_client
 from labkit.errors import NotRunning
 from labkit.servers import Fleet, Server, State
 from tests.servers.durable import MAKE, finds
-from tests.servers.machine import is_gone, is_listening, processes_in
+from tests.servers.machine import (
+    HOW,
+    engine_things_of,
+    is_frozen,
+    is_gone,
+    is_listening,
+    listening_of,
+    processes_in,
+)
 from tests.support import until
 
 
@@ -33,7 +40,7 @@ def pid_of(server: Server) -> int:
 
 async def test_a_started_broker_runs_and_answers_at_its_address(server: Server) -> None:
     assert server.state is State.RUNNING
-    assert server.how == "process"
+    assert server.how == HOW
     assert server.ready_in is not None
     assert server.ready_in > 0
     assert server.version
@@ -49,21 +56,7 @@ async def test_starting_a_running_broker_changes_nothing(lab: Fleet, server: Ser
 
 
 async def test_it_listens_on_its_ports_on_loopback_and_nowhere_else(server: Server) -> None:
-    broker = psutil.Process(pid_of(server))
-    listening = [
-        connection.laddr
-        for process in (broker, *broker.children(recursive=True))
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN or not connection.raddr
-    ]
-    assert {address.port for address in listening} == set(server.ports.values())
-    assert {str(_without_mapping(address.ip)) for address in listening} == {"127.0.0.1"}
-
-
-def _without_mapping(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """Return an address, as IPv4 if it is an IPv4 address in an IPv6 coat, which is how Java listens."""
-    address = ipaddress.ip_address(text)
-    return getattr(address, "ipv4_mapped", None) or address
+    assert listening_of(server) == {("127.0.0.1", port) for port in server.ports.values()}
 
 
 async def test_its_memory_is_that_of_its_processes(server: Server) -> None:
@@ -126,13 +119,12 @@ async def test_a_running_broker_is_restarted_with_its_data(server: Server) -> No
 
 
 async def test_a_paused_broker_stands_still_until_it_is_resumed(server: Server) -> None:
-    process = psutil.Process(pid_of(server))
     await server.pause()
     assert server.state is State.PAUSED
-    assert process.status() == psutil.STATUS_STOPPED
+    assert is_frozen(server)
     await server.resume()
     assert server.state is State.RUNNING
-    assert process.status() != psutil.STATUS_STOPPED
+    assert not is_frozen(server)
     assert await answers(server)
 
 
@@ -181,6 +173,7 @@ async def test_a_closed_lab_leaves_no_process_and_no_folder(lab: Fleet, server: 
     assert processes_in(home)
     await lab.close()
     assert processes_in(home) == []
+    assert engine_things_of(home) == []
     assert not folder.exists()
     assert server.state is State.STOPPED
     await lab.close()

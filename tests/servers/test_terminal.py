@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -15,10 +16,11 @@ import pytest
 from labkit.errors import NotRunning
 from labkit.home import labs_folder
 from labkit.servers import Fleet, State
+from labkit.servers.engine import Engine
 from labkit.servers.folders import read_brokers
 from labkit.servers.ports import is_taken
 from tests.conftest import require
-from tests.servers.machine import is_gone, is_listening, processes_in
+from tests.servers.machine import HOW, engine_things_of, is_gone, is_listening, processes_in
 from tests.support import until
 
 Labkit = Callable[..., subprocess.CompletedProcess[str]]
@@ -48,6 +50,16 @@ def labkit(home: Path) -> Iterator[Labkit]:
 
 def pids_of(name: str) -> dict[str, int]:
     return {broker: told["pid"] for broker, told in read_brokers(labs_folder() / name).items()}
+
+
+def freeze(told: dict[str, Any]) -> None:
+    """Freeze a broker by other means than the lab's."""
+    if HOW == "container":
+        engine = Engine.connect()
+        engine.native.containers.get(told["container"]).pause()
+        engine.close()
+    else:
+        psutil.Process(told["pid"]).suspend()
 
 
 def test_up_prints_addresses_and_ends_while_the_brokers_stay(labkit: Labkit) -> None:
@@ -87,7 +99,7 @@ def test_status_shows_whole_addresses_in_a_narrow_terminal(
 def test_status_tells_a_paused_and_an_ended_broker(labkit: Labkit) -> None:
     labkit("up", "nats", "redis")
     pids = pids_of("lab")
-    psutil.Process(pids["nats"]).suspend()
+    freeze(read_brokers(labs_folder() / "lab")["nats"])
     redis = psutil.Process(pids["redis"])
     redis.kill()
     psutil.wait_procs([redis])
@@ -203,8 +215,11 @@ def test_standard_ports_are_those_everybody_knows(labkit: Labkit) -> None:
 def test_a_kept_lab_leaves_its_folder_when_it_is_taken_down(labkit: Labkit, home: Path) -> None:
     labkit("up", "redis", "--keep")
     assert labkit("down").returncode == 0
-    assert (labs_folder() / "lab" / "redis" / "appendonlydir").is_dir()
     assert processes_in(home) == []
+    if HOW == "container":
+        assert len(engine_things_of(home)) == 1, "the volume with its data"
+    else:
+        assert (labs_folder() / "lab" / "redis" / "appendonlydir").is_dir()
 
 
 def test_an_unknown_broker_is_refused(labkit: Labkit, home: Path) -> None:

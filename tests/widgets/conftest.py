@@ -12,6 +12,7 @@ class KnownServer:
     """The words of a server, set by the test: widgets know no more of a broker than this."""
 
     how = "process"
+    doing = ""
 
     def __init__(self, broker: str, state: State = State.RUNNING) -> None:
         self.broker = broker

@@ -34,9 +34,9 @@ async def probe(url: str) -> str:
     import nats  # here, because loading a client takes longer than to start this broker
 
     native = await nats.connect(url, allow_reconnect=False, connect_timeout=1, error_cb=_ignore)
-    version: str = str(native.connected_server_version)
+    told = native.connected_server_version
     await native.close()
-    return version
+    return f"{told.major}.{told.minor}.{told.patch}"
 
 
 async def _ignore(error: Exception) -> None:

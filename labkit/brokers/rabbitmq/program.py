@@ -11,7 +11,7 @@ from labkit.programs.found import as_version, choose, executables, source_of
 from labkit.programs.program import Candidate, Program
 from labkit.programs.unpacked import fetch_once
 
-__all__ = ["REMEDY", "candidates", "find", "install"]
+__all__ = ["REMEDY", "candidates", "find", "from_debian", "install"]
 
 MINIMUM = "4.0"
 FOLDER = f"rabbitmq-{debian.SUITE}"
@@ -78,8 +78,13 @@ def install(say: Callable[[str], None]) -> Program:
     """Fetch Debian's packages unless one that is here fits; elsewhere say what to type."""
     here = any(one.program and one.source != debian.SOURCE for one in candidates())
     if not here and debian.is_available():
-        fetch_once(FOLDER, _fill(say))
+        from_debian(say)
     return find()
+
+
+def from_debian(say: Callable[[str], None]) -> Path:
+    """Return the folder of Debian's packages, fetched unless it is there."""
+    return fetch_once(FOLDER, _fill(say))
 
 
 def _fill(say: Callable[[str], None]) -> Callable[[Path, Path], None]:

@@ -13,7 +13,7 @@ from labkit.programs.program import Candidate, Program
 from labkit.programs.unpacked import fetch_once
 from labkit.programs.wheels import file_in_wheel
 
-__all__ = ["REMEDY", "candidates", "find", "install"]
+__all__ = ["REMEDY", "candidates", "find", "from_debian", "install"]
 
 MINIMUM = "7.2"
 NAMES = ("redis-server", "valkey-server")
@@ -54,7 +54,7 @@ def install(say: Callable[[str], None]) -> Program:
     if any(_fits_on_path()) or not debian.is_available():
         return find()
     try:
-        fetch_once(FOLDER, _fill(say))
+        from_debian(say)
     except InstallFailed as failed:
         say(f"Debian's package could not be had ({failed.what}); Valkey's wheel serves instead")
     return find()
@@ -64,6 +64,11 @@ def _fits_on_path() -> Iterator[bool]:
     for name in NAMES:
         for path in executables(name):
             yield _judge(path, source_of(path)).program is not None
+
+
+def from_debian(say: Callable[[str], None]) -> Path:
+    """Return the folder of Debian's packages, fetched unless it is there."""
+    return fetch_once(FOLDER, _fill(say))
 
 
 def _fill(say: Callable[[str], None]) -> Callable[[Path, Path], None]:
