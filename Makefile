@@ -24,7 +24,7 @@ test-containers: ## the tests on real containers: on Docker, or as root on a pri
 	@$(SETUP) --test
 	@exec $(BIN)/python -m tests.containers $(QUICK)
 
-compose-up: ## the four brokers in containers; PROFILES="core consoles monitoring cluster" for more
+compose-up: ## the four brokers in containers; PROFILES=cluster for three nodes each
 	@$(PYTHON) scripts/compose.py up $(PROFILES)
 
 compose-down: ## end what compose-up started; its data stays (WITH=--volumes: it goes, too)

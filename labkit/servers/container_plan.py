@@ -61,15 +61,14 @@ class Plan:
             self.image,
             command=list(self.contained.argv) or None,
             environment=dict(self.contained.env),
-            ports={f"{port}/tcp": (LOOPBACK, self.ports[name]) for name, port in self._inside()},
+            ports={
+                f"{port}/tcp": (LOOPBACK, self.ports[name]) for name, port in self.contained.ports.items()
+            },
             labels=self.labels,
             name=self.volume,
             hostname=self.broker,
             mounts=[Mount(self.contained.data, self.volume)],
         )
-
-    def _inside(self) -> list[tuple[str, int]]:
-        return list(self.contained.ports.items())
 
 
 def plan_for(broker: str, lab: Path, ports: Mapping[str, int]) -> Plan:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -131,7 +130,7 @@ def _no_image(image: str, why: str) -> ImageMissing | FolderUnusable:
     )
 
 
-def explain_failure(broker: str, why: str, folder: Path | str = "") -> StartFailed:
+def explain_failure(broker: str, why: str) -> StartFailed:
     """Return what an engine's refusal to run a broker means."""
     words = why.lower()
     if any(word in words for word in PORT_TAKEN_WORDS):
