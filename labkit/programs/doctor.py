@@ -12,8 +12,12 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from labkit.errors import EngineMissing
 from labkit.home import home
 from labkit.programs.program import Candidate, Program
+from labkit.servers.choice import how_to_run
+from labkit.servers.container_plan import image_of
+from labkit.servers.engine import Engine
 
 __all__ = ["Finding", "examine", "main_doctor"]
 
@@ -25,8 +29,8 @@ ENOUGH_DISK = 1_000_000_000
 class Finding:
     """What was found for one broker: the program to run if any, and every place that was looked at.
 
-    ``external`` is the address of a broker of one's own that is used instead; ``remedy`` is the command that
-    gets a missing program, empty where nothing is missing.
+    ``external`` is the address of a broker of one's own that is used instead, ``image`` what a container runs
+    where that is asked for; ``remedy`` gets a program that is missing, empty where none is needed.
     """
 
     broker: str
@@ -34,6 +38,12 @@ class Finding:
     passed_over: tuple[Candidate, ...]
     remedy: str
     external: str = ""
+    image: str = ""
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether there is something to run."""
+        return bool(self.program or self.external or self.image)
 
 
 def examine(broker: str) -> Finding:
@@ -43,7 +53,9 @@ def examine(broker: str) -> Finding:
     program = next((one.program for one in candidates if one.program), None)
     passed_over = tuple(one for one in candidates if one.problem)
     external = os.environ.get(f"LABKIT_{broker.upper()}_URL", "")
-    return Finding(broker, program, passed_over, "" if program else slice_.REMEDY, external)
+    image = image_of(broker) if how_to_run(broker, None) == "container" else ""
+    remedy = "" if program or image else slice_.REMEDY
+    return Finding(broker, program, passed_over, remedy, external, image)
 
 
 def main_doctor(brokers: tuple[str, ...]) -> int:
@@ -68,14 +80,18 @@ def main_doctor(brokers: tuple[str, ...]) -> int:
             )
         if finding.remedy:
             console.print(f"  {finding.broker} is missing. Try: {finding.remedy}", markup=False, style="bold")
-    for name, text, is_fine in _machine():
+    machine = _machine(needs_engine=any(finding.image for finding in findings))
+    for name, text, is_fine in machine:
         console.print(f"{'ok ' if is_fine else 'BAD'}  {name}: {text}", markup=False, highlight=False)
-    return 0 if all(finding.program or finding.external for finding in findings) else 1
+    has_engine = machine[-1][2]
+    return 0 if has_engine and all(finding.is_fine for finding in findings) else 1
 
 
 def _row(finding: Finding) -> tuple[str, str, str, str]:
     if finding.external:
         return finding.broker, "your own", "", f"LABKIT_{finding.broker.upper()}_URL"
+    if finding.image:
+        return finding.broker, finding.image, "", "in a container"
     program = finding.program
     if program is None:
         return finding.broker, "missing", "", ""
@@ -86,14 +102,16 @@ def _how(finding: Finding) -> Iterator[str]:
     """Yield what is run, and with what."""
     if finding.external:
         yield f"at {finding.external}"
+    elif finding.image:
+        yield f"from {finding.image}"
     elif finding.program:
         yield str(finding.program.path)
         for name, path in finding.program.parts.items():
             yield f"with {name} {path}"
 
 
-def _machine() -> list[tuple[str, str, bool]]:
-    """Return what else the lab needs: name, what there is, whether that will do."""
+def _machine(needs_engine: bool) -> list[tuple[str, str, bool]]:
+    """Return what else the lab needs: name, what there is, whether that will do. The engine is the last."""
     folder = home()
     there = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(there).free
@@ -102,7 +120,18 @@ def _machine() -> list[tuple[str, str, bool]]:
         ("JupyterLab", _installed("jupyterlab"), _installed("jupyterlab") != "missing"),
         ("the lab's folder", str(folder), True),
         ("free disk", f"{free / 1e9:.1f} GB", free >= ENOUGH_DISK),
+        ("Docker", *_engine(needs_engine)),
     ]
+
+
+def _engine(is_needed: bool) -> tuple[str, bool]:
+    try:
+        engine = Engine.connect()
+    except EngineMissing as missing:
+        return (str(missing), False) if is_needed else (f"{missing.what} None is needed.", True)
+    release = engine.native.version()["Version"]
+    engine.close()
+    return f"{release}, for LABKIT_HOW=container", True
 
 
 def _installed(distribution: str) -> str:

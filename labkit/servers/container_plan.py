@@ -15,7 +15,7 @@ from labkit.servers.leftovers import BROKER_LABEL, LAB_LABEL
 from labkit.servers.ports import LOOPBACK
 from labkit.servers.recipe import Contained, image_recipe_of
 
-__all__ = ["Plan", "plan_for"]
+__all__ = ["Plan", "image_of", "plan_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,8 @@ class Plan:
 
     @property
     def image(self) -> str:
-        """The image: ``LABKIT_NATS_IMAGE`` and so on, else the one that the lab is tested with.
-
-        Before it stands the mirror in Testcontainers' own variable, where one is set.
-        """
-        chosen = os.environ.get(f"LABKIT_{self.broker.upper()}_IMAGE") or self.contained.image
-        return os.environ.get("TESTCONTAINERS_HUB_IMAGE_NAME_PREFIX", "") + chosen
+        """The image's name, as ``image_of`` says."""
+        return image_of(self.broker)
 
     @property
     def version(self) -> str:
@@ -69,6 +65,15 @@ class Plan:
             hostname=self.broker,
             mounts=[Mount(self.contained.data, self.volume)],
         )
+
+
+def image_of(broker: str) -> str:
+    """Return the image of a broker: ``LABKIT_NATS_IMAGE`` and so on, else the one the lab is tested with.
+
+    Before it stands the mirror in Testcontainers' own variable, where one is set.
+    """
+    chosen = os.environ.get(f"LABKIT_{broker.upper()}_IMAGE") or image_recipe_of(broker).IMAGE
+    return os.environ.get("TESTCONTAINERS_HUB_IMAGE_NAME_PREFIX", "") + chosen
 
 
 def plan_for(broker: str, lab: Path, ports: Mapping[str, int]) -> Plan:

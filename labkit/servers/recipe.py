@@ -28,7 +28,6 @@ class Contained:
     ``ports`` are those it listens on inside, by name; ``data`` is the folder inside where its data lies.
     """
 
-    image: str
     ports: Mapping[str, int]
     data: str
     argv: tuple[str, ...] = ()
@@ -36,8 +35,13 @@ class Contained:
 
 
 class ImageRecipe(Protocol):
-    """One broker's ``image.py``. ``PORTS`` are those it opens to this machine, by name, as in ``Recipe``."""
+    """One broker's ``image.py``.
 
+    ``IMAGE`` is the official image that the lab is tested with; ``PORTS`` are those it opens to this machine,
+    by name, as in ``Recipe``.
+    """
+
+    IMAGE: str
     PORTS: Mapping[str, int]
 
     def contained(self, ports: Mapping[str, int]) -> Contained:

@@ -40,8 +40,7 @@ USERS = {"redis": 999, "rabbitmq": 100, "appuser": 1000}
 
 def tag_of(broker: str) -> str:
     """Return the official image's name that the lab runs this broker from."""
-    image: str = image_recipe_of(broker).IMAGE  # type: ignore[attr-defined]
-    return image
+    return image_recipe_of(broker).IMAGE
 
 
 def fetch(say: Callable[[str], None] = print) -> None:

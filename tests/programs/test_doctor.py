@@ -73,6 +73,28 @@ def test_doctor_fails_and_prints_the_remedy_if_a_program_is_missing(
     assert "kafka is missing. Try: labkit install kafka" in printed
 
 
+def test_doctor_names_the_image_and_what_docker_lacks_where_containers_are_asked_for(
+    empty_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("LABKIT_KAFKA_URL", raising=False)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    monkeypatch.setenv("LABKIT_KAFKA_HOW", "container")
+    assert main_doctor(("kafka",)) == 1
+    printed = capsys.readouterr().out
+    assert "kafka runs from apache/kafka:" in printed
+    assert "kafka is missing" not in printed
+    assert f"BAD  Docker: No Docker engine answers at unix://{tmp_path}/none.sock" in printed
+
+
+def test_without_docker_a_lab_of_processes_is_fine(
+    empty_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    assert main_doctor(("nats",)) == 0
+    assert "ok   Docker: No Docker engine answers" in capsys.readouterr().out
+
+
 def test_doctor_calls_a_disk_with_little_room_bad(
     empty_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

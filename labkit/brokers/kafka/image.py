@@ -31,7 +31,7 @@ def contained(ports: Mapping[str, int]) -> Contained:
         "KAFKA_HEAP_OPTS": "-Xms128m -Xmx256m",
         "KAFKA_JVM_PERFORMANCE_OPTS": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Djava.awt.headless=true",
     }
-    return Contained(IMAGE, {"client": ports["client"]}, DATA, env=env)
+    return Contained({"client": ports["client"]}, DATA, env=env)
 
 
 def as_environment(settings: str) -> dict[str, str]:

@@ -16,4 +16,4 @@ DATA = "/data"
 def contained(ports: Mapping[str, int]) -> Contained:
     """Return what is run. It listens on its standard ports inside, whatever they are outside."""
     argv = ("--name", "lab", "--http_port", str(PORTS["monitor"]), "--jetstream", "--store_dir", DATA)
-    return Contained(IMAGE, PORTS, DATA, argv)
+    return Contained(PORTS, DATA, argv)

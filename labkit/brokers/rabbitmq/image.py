@@ -28,4 +28,4 @@ ENV = {
 
 def contained(ports: Mapping[str, int]) -> Contained:
     """Return what is run. It listens on its standard ports inside, whatever they are outside."""
-    return Contained(IMAGE, PORTS, DATA, env=ENV)
+    return Contained(PORTS, DATA, env=ENV)

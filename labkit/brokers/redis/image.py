@@ -23,4 +23,4 @@ ARGV = (
 
 def contained(ports: Mapping[str, int]) -> Contained:
     """Return what is run. It listens on its standard port inside, whatever it is outside."""
-    return Contained(IMAGE, PORTS, DATA, ARGV)
+    return Contained(PORTS, DATA, ARGV)
