@@ -2,7 +2,7 @@
 
 On the Docker of this machine, where there is one that has the official images or can fetch them. Else on a
 private engine that ends with the tests (`with_engine`), with stand-ins made from the programs at hand
-(`standins.py`); that needs root and some Debian packages.
+(`standins.py`); that needs root and some Debian packages, and is what CI does.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ QUICK_SERVERS = (
     Step("servers, every broker", ("tests/servers/test_process.py",), IN_CONTAINERS),
     Step("servers, one broker", ("tests/servers", EACH, "-k", ONE_BROKER), IN_CONTAINERS),
 )
-"""What ends with its owner and how is the same code for every image, so one stands for all if `--quick`."""
+"""What ends with its owner and how is the same code for every image, so in CI one broker stands for all."""
 
 
 def main() -> int:
-    """Choose the engine, run the steps on it, return 0 if all passed. ``--quick`` is less."""
+    """Choose the engine, run the steps on it, return 0 if all passed. ``--quick`` is what CI has time for."""
     if "--here" in sys.argv:
         return run_steps()
     if why_not := _why_not_docker():
