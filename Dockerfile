@@ -4,13 +4,13 @@
 #   docker run --rm -p 127.0.0.1:8888:8888 broker-lab
 #
 # The first stage is `make lab`'s own set-up, from the same pinned, hash-checked lists; the second has what it made.
-FROM python:3.12-slim-trixie AS build
+FROM python:3.13-slim-trixie AS build
 ENV LABKIT_HOME=/opt/broker-lab
 WORKDIR /lab
 COPY . .
 RUN apt-get update && python scripts/setup.py
 
-FROM python:3.12-slim-trixie
+FROM python:3.13-slim-trixie
 RUN useradd --uid 1000 --create-home learner
 # The same places as before: an environment, and programs that name their libraries, cannot be moved.
 COPY --from=build --chown=learner /lab /lab
