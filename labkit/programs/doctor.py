@@ -80,10 +80,9 @@ def main_doctor(brokers: tuple[str, ...]) -> int:
             )
         if finding.remedy:
             console.print(f"  {finding.broker} is missing. Try: {finding.remedy}", markup=False, style="bold")
-    machine = _machine(needs_engine=any(finding.image for finding in findings))
-    for name, text, is_fine in machine:
+    engine, has_engine = _engine(is_needed=any(finding.image for finding in findings))
+    for name, text, is_fine in [*_machine(), ("Docker", engine, has_engine)]:
         console.print(f"{'ok ' if is_fine else 'BAD'}  {name}: {text}", markup=False, highlight=False)
-    has_engine = machine[-1][2]
     return 0 if has_engine and all(finding.is_fine for finding in findings) else 1
 
 
@@ -110,8 +109,8 @@ def _how(finding: Finding) -> Iterator[str]:
             yield f"with {name} {path}"
 
 
-def _machine(needs_engine: bool) -> list[tuple[str, str, bool]]:
-    """Return what else the lab needs: name, what there is, whether that will do. The engine is the last."""
+def _machine() -> list[tuple[str, str, bool]]:
+    """Return what else the lab needs: name, what there is, whether that will do."""
     folder = home()
     there = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(there).free
@@ -120,11 +119,11 @@ def _machine(needs_engine: bool) -> list[tuple[str, str, bool]]:
         ("JupyterLab", _installed("jupyterlab"), _installed("jupyterlab") != "missing"),
         ("the lab's folder", str(folder), True),
         ("free disk", f"{free / 1e9:.1f} GB", free >= ENOUGH_DISK),
-        ("Docker", *_engine(needs_engine)),
     ]
 
 
 def _engine(is_needed: bool) -> tuple[str, bool]:
+    """Return what there is to run containers, and whether that will do."""
     try:
         engine = Engine.connect()
     except EngineMissing as missing:
