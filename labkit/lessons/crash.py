@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from labkit.errors import PublishFailed
-from labkit.patterns.publish_subscribe import Orders
+from labkit.patterns.publish_subscribe import Orders, Subscriber
 from labkit.patterns.traffic import make_order
 
 if TYPE_CHECKING:
@@ -41,14 +42,12 @@ async def crash(lab: Lab, shop: Orders[Any], subscriber: str = "audit") -> Crash
     """
     before, during, after = (range(start, start + ORDERS) for start in (1001, 2001, 3001))
     audit = shop.subscribers[subscriber]
-    await _publish(shop, before)
-    await audit.until_order(before[-1])
+    await _deliver(shop, audit, before)
     await lab.kill(shop.broker)
     failed = await _publish(shop, during)
     await lab.restart(shop.broker)
     await shop.until_heard()
-    await _publish(shop, after)
-    await audit.until_order(after[-1])
+    await _deliver(shop, audit, after)
     arrived = set(audit.numbers)
     return Crash(failed, *(len(arrived & set(numbers)) for numbers in (before, during, after)))
 
@@ -67,7 +66,18 @@ async def crash_while_away(lab: Lab, shop: Orders[Any], subscriber: str) -> int:
     return len(set(back.numbers) & set(waiting))
 
 
-async def _publish(shop: Orders[Any], numbers: Any) -> int:
+async def _deliver(shop: Orders[Any], subscriber: Subscriber, numbers: Sequence[int]) -> None:
+    """Publish these orders one after another while the broker runs, and wait until each has arrived.
+
+    Raises ``PublishFailed`` if one was not accepted, and ``LabError`` if one does not arrive.
+    """
+    for number in numbers:
+        await shop.publish("created", make_order(number))
+    for number in numbers:
+        await subscriber.until_order(number)
+
+
+async def _publish(shop: Orders[Any], numbers: Sequence[int]) -> int:
     """Publish these orders side by side, each once; return how many failed: refused or in doubt."""
     results = await asyncio.gather(
         *(shop.publish("created", make_order(number)) for number in numbers), return_exceptions=True

@@ -11,7 +11,7 @@ import pytest
 from labkit.brokers.delivery import Delivery
 from labkit.errors import LabError, NoReply, ProgramMissing, SetupError
 from labkit.lessons import Exercise, answer_of, predict, show_source, table, wait_for
-from labkit.lessons.checks import listed
+from labkit.lessons.checks.words import listed
 from labkit.lessons.course import Course, ExerciseText, Lesson, read_course
 from labkit.lessons.exercise import Attempt, Finding
 from labkit.lessons.shown import note
