@@ -5,6 +5,7 @@ its outputs can be compared strictly.
 """
 
 from labkit.lessons.course import Course, Lesson, course_map, read_course
+from labkit.lessons.done import done
 from labkit.lessons.exercise import Exercise, exercise
 from labkit.lessons.prediction import Prediction, predict
 from labkit.lessons.reading import LAST, answer_of, read, take, wait_for
@@ -20,6 +21,7 @@ __all__ = [
     "Shown",
     "answer_of",
     "course_map",
+    "done",
     "edit_source",
     "exercise",
     "predict",
