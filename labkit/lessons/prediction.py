@@ -120,8 +120,8 @@ class NumberPrediction(Prediction):
     def heard(self, content: Mapping[str, Any]) -> None:
         try:
             self.choose(content["choice"])
-        except LabError as error:
-            self.feedback = error.what
+        except LabError:  # a page sends nothing for what is no number
+            self.feedback = "Type a number first."
 
     def choose(self, answer: Answer) -> None:
         """Commit to a number, as typing it does. Raises ``LabError`` if it is none."""

@@ -10,12 +10,19 @@ function make(tag, name, text = "") {
   return element;
 }
 
+/** Make one part of a line, which may be wrapped after a dot or an opening bracket. */
+function makePart(name, part) {
+  const element = make("span", `lk-tok-${name || "none"}`, part);
+  if (/[.([{]$/.test(part)) element.append(document.createElement("wbr"));
+  return element;
+}
+
 /** Make a line of source; its indent is kept when it is wrapped. */
 function makeLine(parts) {
   const line = make("span", "lk-rline");
   const text = parts.map(([, part]) => part).join("");
   line.style.setProperty("--lk-indent", `${text.length - text.trimStart().length}ch`);
-  for (const [name, part] of parts) line.append(make("span", `lk-tok-${name || "none"}`, part));
+  for (const [name, part] of parts) line.append(makePart(name, part));
   line.append("\n"); // so that what is copied has its lines
   return line;
 }

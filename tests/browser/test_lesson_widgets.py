@@ -88,7 +88,7 @@ async def test_a_number_is_predicted_by_typing_it(open_notebook: OpenNotebook) -
     )
     field = notebook.page.locator(".labkit-prediction-number")
     await field.press("Enter")
-    await notebook.page.wait_for_function(feedback, arg="'' is not a number.")
+    await notebook.page.wait_for_function(feedback, arg="Type a number first.")
     await field.press_sequentially("40")
     await notebook.picture("number")
     await field.press("Enter")

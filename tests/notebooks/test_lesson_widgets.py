@@ -178,7 +178,7 @@ def test_what_is_no_number_is_refused_and_told_on_the_page() -> None:
     with pytest.raises(LabError, match="'many' is not a number"):
         asked.choose("many")
     asked.heard({"choice": ""})
-    assert asked.feedback == "'' is not a number."
+    assert asked.feedback == "Type a number first."
 
 
 def test_a_number_to_predict_does_not_give_the_answer_away() -> None:
