@@ -4,7 +4,8 @@ Everything shown has a fixed text and a fixed HTML form, so a saved notebook rea
 its outputs can be compared strictly.
 """
 
-from labkit.lessons.course import Course, Lesson, course_map, read_course
+from labkit.lessons.course import Course, Lesson, read_course
+from labkit.lessons.course_map import course_map
 from labkit.lessons.dials import Dial, Dials, dials
 from labkit.lessons.done import done
 from labkit.lessons.exercise import Exercise, exercise

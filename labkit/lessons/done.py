@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from labkit.lessons.course import read_course
+from collections.abc import Sequence
+from html import escape
+
+from labkit.lessons.course import Link, read_course
 from labkit.lessons.progress import note_finished
 from labkit.lessons.shown import Shown, note
 
@@ -15,9 +18,15 @@ def done(lesson: str) -> Shown:
     The text is the same each time. Raises ``SetupError`` if there is no such lesson.
     """
     course = read_course()
-    course.lesson(lesson)
+    this = course.lesson(lesson)
     note_finished(lesson)
-    files = [one.file for one in course.lessons]
-    later = files[files.index(lesson) + 1 :]
-    then = f"Next: `{later[0]}`" if later else "It was the last lesson."
-    return note("good", f"{lesson}: you have come to its end. {then}")
+    following = course.after(this)
+    then = f"Next: `{following.file}`" if following else "It was the last lesson."
+    end = note("good", f"{lesson}: you have come to its end. {then}")
+    text = "\n".join([end.text, *(f"  {link.title}: {link.url}" for link in this.links)])
+    return Shown(text, end.html + _read_on(this.links))
+
+
+def _read_on(links: Sequence[Link]) -> str:
+    items = "".join(f'<li><a href="{escape(link.url)}">{escape(link.title)}</a></li>' for link in links)
+    return f"<p>To read on, in the brokers' own documentation:</p><ul>{items}</ul>" if links else ""

@@ -13,7 +13,7 @@ function make(tag, name, text = "") {
 /** Make one part of a line, which may be wrapped after a dot or an opening bracket. */
 function makePart(name, part) {
   const element = make("span", `lk-tok-${name || "none"}`, part);
-  if (/[.([{]$/.test(part)) element.append(document.createElement("wbr"));
+  if ((name === "o" || name === "p") && /[.([{]$/.test(part)) element.append(document.createElement("wbr"));
   return element;
 }
 

@@ -90,12 +90,19 @@ def test_a_place_that_cannot_be_written_is_a_warning_and_no_error(
 
 def test_the_end_of_a_lesson_is_noted_and_names_the_next(own_file: Path) -> None:
     told = [done(FIRST).text, done(FIRST).text]
-    assert told == [f"✓ {FIRST}: you have come to its end. Next: `{SECOND}`"] * 2
+    assert told[0] == told[1]
+    assert told[0].splitlines()[0] == f"✓ {FIRST}: you have come to its end. Next: `{SECOND}`"
     assert read_progress().lessons == {FIRST}
 
 
 def test_after_the_last_lesson_comes_none() -> None:
-    assert done(LAST).text == f"✓ {LAST}: you have come to its end. It was the last lesson."
+    assert done(LAST).text.startswith(f"✓ {LAST}: you have come to its end. It was the last lesson.")
+
+
+def test_the_end_of_a_lesson_says_where_to_read_on() -> None:
+    link = COURSE.lessons[0].links[0]
+    assert f"{link.title}: {link.url}" in done(FIRST).text
+    assert f'<a href="{link.url}">' in done(FIRST).html
 
 
 def test_the_end_of_no_lesson_is_an_error_that_names_the_lessons() -> None:
