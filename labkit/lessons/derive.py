@@ -22,7 +22,7 @@ from typing import Any
 from labkit.lessons.course import Course, Lesson, read_course
 from labkit.lessons.progress import NOWHERE
 
-__all__ = ["execute", "learner_cells", "main", "swap_in", "without_volatile_parts"]
+__all__ = ["Cell", "execute", "learner_cells", "main", "swap_in", "without_volatile_parts"]
 
 CELL_SECONDS = 120
 LINE_MARK = "# solution"
