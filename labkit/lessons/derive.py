@@ -6,6 +6,10 @@ In a solutions notebook, tags say what the learner gets (each beside the exercis
     starter    a raw cell that becomes the learner's code cell in its place
     wrong      a raw cell with a plausible wrong answer; a test proves that the check refuses it
 
+The test of wrong answers runs the cells up to the one that starts the lab, then for each exercise its wrong
+answer and its check: no more of the lesson. A cell that an exercise needs to have run has the tag
+``needs-<exercise>``, and one that all of them need has the tag ``setup``.
+
 A line that ends in ``# solution`` is left out too (the answer given to a prediction).
 """
 
@@ -22,10 +26,20 @@ from typing import Any
 from labkit.lessons.course import Course, Lesson, read_course
 from labkit.lessons.progress import NOWHERE
 
-__all__ = ["Cell", "execute", "learner_cells", "main", "swap_in", "without_volatile_parts"]
+__all__ = [
+    "Cell",
+    "cells_of_exercises",
+    "execute",
+    "learner_cells",
+    "main",
+    "swap_in",
+    "without_volatile_parts",
+]
 
 CELL_SECONDS = 120
 LINE_MARK = "# solution"
+STARTS_LAB = "Lab.start("
+CHECKS_EXERCISE = ".check("
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 Notebook = Any  # nbformat has no types
@@ -47,6 +61,21 @@ def swap_in(notebook: Notebook, role: str) -> list[Cell]:
         elif not tags & {"solution", "starter", "wrong"}:
             cells.append(_without_answers(cell))
     return cells
+
+
+def cells_of_exercises(notebook: Notebook) -> list[Cell]:
+    """Return the cells that a lesson's exercises need: its set-up, their own, and their checks."""
+    kept, has_started = [], False
+    for cell in notebook.cells:
+        tags = set(cell.metadata.get("tags", []))
+        if cell.cell_type == "code" and not has_started:
+            kept.append(cell)
+            has_started = STARTS_LAB in cell.source
+        elif tags & {"setup", "solution", "starter", "wrong"} or any(
+            tag.startswith("needs-") for tag in tags
+        ) or (cell.cell_type == "code" and CHECKS_EXERCISE in cell.source):
+            kept.append(cell)
+    return kept
 
 
 def _code_cell(raw: Cell) -> Cell:
