@@ -109,6 +109,12 @@ class Subscriber:
 class Orders(ABC, Generic[AnyClient]):
     """The shop's orders on one broker. A recipe below says how that broker publishes and subscribes."""
 
+    native: ClassVar[str]
+    """What a recipe uses of the broker's own, in its words."""
+
+    built: ClassVar[str] = ""
+    """What a recipe had to build because the broker has no such thing."""
+
     no_replay: ClassVar[str] = ""
     """Why nobody can subscribe to what was published before; empty where one can."""
 
@@ -184,6 +190,7 @@ class Orders(ABC, Generic[AnyClient]):
 class NatsOrders(Orders[NatsClient]):
     """NATS: the subject says what happened. Whoever is subscribed now gets a copy; nothing is kept."""
 
+    native = "subjects, wildcard subscriptions"
     no_replay = "Core NATS keeps nothing, so there is nothing to start from."
     confirms = False
 
@@ -206,6 +213,7 @@ class NatsOrders(Orders[NatsClient]):
 class RabbitmqOrders(Orders[RabbitmqClient]):
     """RabbitMQ: an exchange copies to queues; each subscriber has one, which keeps what it has not taken."""
 
+    native = "topic exchange, a queue for each subscriber, binding keys, mandatory"
     no_replay = "A RabbitMQ queue holds what came after it was bound, and forgets what was acknowledged."
 
     async def channel(self) -> Channel:
@@ -229,6 +237,7 @@ class RabbitmqOrders(Orders[RabbitmqClient]):
 class RedisOrders(Orders[RedisClient]):
     """Redis: the channel says what happened. Whoever is subscribed now gets a copy; nothing is kept."""
 
+    native = "Pub/Sub channels, pattern subscriptions"
     no_replay = "Redis Pub/Sub keeps nothing, so there is nothing to start from."
 
     async def channel(self) -> Channel:
@@ -259,6 +268,9 @@ class RedisOrders(Orders[RedisClient]):
 
 class KafkaOrders(Orders[KafkaClient]):
     """Kafka: a log keeps all, and each subscriber has a place in it. It cannot filter: subscribers skip."""
+
+    native = "topic, a consumer group for each subscriber, start at the earliest offset"
+    built = "filter: subscribers read all, and skip by a header"
 
     async def channel(self) -> Channel:
         return await self.client.topic("orders")
