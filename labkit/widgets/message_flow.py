@@ -155,8 +155,10 @@ class MessageFlow(LiveWidget):
     def record(self) -> Recording:
         """Begin to record what this picture shows, whether a page shows it or not, and return the recording.
 
-        It grows while the loop runs, until ``recording.stop()`` or the end of the picture; ``save`` keeps it,
-        ``play`` shows it. Raises ``LabError`` if the picture is stopped, or was made without a running loop.
+        It grows while the loop runs, until ``recording.stop()``, the end of the picture, or ten minutes of
+        traffic; ``recording.save(path)`` keeps it, ``play(path)`` shows it.
+
+        Raises ``LabError`` if the picture is stopped, or was made without a running loop.
         """
         if self._is_stopped or self._loop is None:
             why = "is stopped" if self._is_stopped else "was made where no event loop runs"

@@ -195,7 +195,7 @@ export class PlayerView {
 /** On what it was recorded, when, and what is not in it. */
 export function aboutWords({ brokers, recorded, left_out: leftOut }) {
   const versions = Object.entries(brokers).map(([broker, version]) => `${TITLES[broker] ?? broker} ${version}`);
-  const parts = [`Recorded on ${recorded} with ${versions.join(", ")}.`];
+  const parts = [`Recorded on ${[recorded, versions.join(", ")].filter(Boolean).join(" with ")}.`];
   if (leftOut.dots) parts.push(`${formatCount(leftOut.dots)} dots were left out; the numbers have them.`);
   if (leftOut.batches) parts.push(`What came after the end, ${formatCount(leftOut.batches)} batches, was left out.`);
   return parts.join(" ");

@@ -3,6 +3,7 @@ import test from "node:test";
 
 import { load } from "./load.mjs";
 
+const { aboutWords } = await load("player_view.js");
 const { Playback, frameAt, landmarks, unfold } = await load("playback.js");
 
 const nats = { broker: "nats", kind: "subject", name: "orders", publishers: ["shop"], queues: [], subscribers: [] };
@@ -99,4 +100,12 @@ test("captions, and brokers that go and come, are marked", () => {
     { at: 1.1, kind: "dead", broker: "nats" },
     { at: 2, kind: "running", broker: "nats" },
   ]);
+});
+
+test("what a recording was made on is said, and what is not in it", () => {
+  const about = { brokers: { nats: "2.12.1", redis: "8.0.2" }, recorded: "2026-01-31", left_out: { batches: 0, dots: 0 } };
+  assert.equal(aboutWords(about), "Recorded on 2026-01-31 with NATS 2.12.1, Redis 8.0.2.");
+  assert.equal(aboutWords({ ...about, brokers: {} }), "Recorded on 2026-01-31.");
+  const cut = aboutWords({ ...about, left_out: { batches: 1200, dots: 34 } });
+  assert.match(cut, /34 dots were left out; the numbers have them\. .* 1,200 batches, was left out\.$/);
 });
