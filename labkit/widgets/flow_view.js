@@ -14,13 +14,17 @@ const COMMON = new Set(["sent", "delivered"]);
 /** The page's own time, which never stands still. */
 const PAGE_TIME = { now: () => performance.now() / 1000, isRunning: () => true };
 
-/** Lanes and what moves in them. `act(type, broker)` is called when a lane's button is pressed. */
+/**
+ * Lanes and what moves in them. `act(type, broker)` is called when a lane's button is pressed, `fitted()` when all
+ * was put into another width, and nothing moves any more.
+ */
 export class FlowView {
-  constructor(el, { title, lanes, can = [], act = () => {}, time = PAGE_TIME }) {
+  constructor(el, { title, lanes, can = [], act = () => {}, time = PAGE_TIME, fitted = () => {} }) {
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
     this.can = can;
     this.act = act;
     this.time = time;
+    this.fitted = fitted;
     this.ratio = new DotRatio();
     this.total = null;
     this.frame = 0;
@@ -60,7 +64,10 @@ export class FlowView {
   /** Follow the page's width and theme, and say from time to time in words what is shown. */
   watchPage() {
     keepKeys(this.root);
-    this.size = new ResizeObserver(() => this.place());
+    this.size = new ResizeObserver(() => {
+      this.place();
+      this.fitted();
+    });
     this.size.observe(this.root);
     this.forgetTheme = onTheme(() => this.recolour());
     this.describing = setInterval(() => this.describe(), DESCRIBE_MS);
@@ -135,7 +142,7 @@ export class FlowView {
   addDots(batch, now) {
     const events = this.countNew(batch);
     // A frame asked for long ago and not yet drawn: the page was frozen, and what comes now is a burst.
-    const wasFrozen = this.frame !== 0 && now - this.drawnAt > LONGEST_FRAME;
+    const wasFrozen = this.time.isRunning() && this.frame !== 0 && now - this.drawnAt > LONGEST_FRAME;
     if (!this.moves() || wasFrozen) return;
     const drawn = batch.dots.filter(([lane, kind, node, when]) =>
       this.lanes[lane].addDot(kind, node, now + Math.min(when, BATCH_SECONDS)),

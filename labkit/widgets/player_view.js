@@ -25,7 +25,9 @@ export class PlayerView {
     this.frame = 0;
     this.isSeen = true;
     const time = { now: () => this.now, isRunning: () => false }; // the player draws, also while nothing moves
-    this.view = new FlowView(el, { title: recording.title, lanes: this.playback.frames[0].shown, time });
+    const lanes = this.playback.frames[0].shown;
+    const fitted = () => this.playback.isPlaying || this.showMoment();
+    this.view = new FlowView(el, { title: recording.title, lanes, time, fitted });
     this.root = this.view.root;
     this.root.classList.add("lk-player");
     this.root.tabIndex = 0;
