@@ -202,7 +202,7 @@ class Orders(ABC, Generic[AnyClient]):
 class NatsOrders(Orders[NatsClient]):
     """NATS: the subject says what happened. Whoever is subscribed now gets a copy; nothing is kept."""
 
-    native = "subject with a wildcard"
+    native = "subjects, wildcard subscriptions"
     no_replay = "Core NATS keeps nothing, so there is nothing to start from."
     confirms = False
 
@@ -225,7 +225,7 @@ class NatsOrders(Orders[NatsClient]):
 class RabbitmqOrders(Orders[RabbitmqClient]):
     """RabbitMQ: an exchange copies to queues; each subscriber has one, which keeps what it has not taken."""
 
-    native = "topic exchange, a durable queue for each subscriber"
+    native = "topic exchange, a durable queue for each subscriber, binding keys"
     no_replay = "A RabbitMQ queue holds what came after it was bound, and forgets what was acknowledged."
 
     async def channel(self) -> Channel:
@@ -249,7 +249,7 @@ class RabbitmqOrders(Orders[RabbitmqClient]):
 class RedisOrders(Orders[RedisClient]):
     """Redis: the channel says what happened. Whoever is subscribed now gets a copy; nothing is kept."""
 
-    native = "pub/sub channel, pattern"
+    native = "Pub/Sub channels, pattern subscriptions"
     no_replay = "Redis Pub/Sub keeps nothing, so there is nothing to start from."
 
     async def channel(self) -> Channel:
@@ -281,7 +281,7 @@ class RedisOrders(Orders[RedisClient]):
 class KafkaOrders(Orders[KafkaClient]):
     """Kafka: a log keeps all, and each subscriber has a place in it. It cannot filter: subscribers skip."""
 
-    native = "topic, a consumer group for each subscriber"
+    native = "topic, a consumer group for each subscriber, earliest offset"
     built = "a filter by header, in the subscriber"
 
     async def channel(self) -> Channel:
