@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
-from labkit.patterns.event_log import Event, EventLog
+from labkit.patterns.event_stream import Event, EventLog
 
 __all__ = ["StockShop", "StockView", "book", "make_change", "order_steps"]
 

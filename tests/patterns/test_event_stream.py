@@ -13,8 +13,7 @@ import pytest_asyncio
 
 from labkit.brokers import new_client
 from labkit.errors import LabError, Unsupported
-from labkit.patterns.event_log import Event, EventLog, Reader
-from labkit.patterns.event_stream import RECIPES, lanes_of, open_logs
+from labkit.patterns.event_stream import RECIPES, Event, EventLog, Reader, lanes_of, open_logs
 from labkit.patterns.stock_ledger import ITEMS, StockView, book, order_steps
 from tests.support import unique, until, until_told
 

@@ -1,6 +1,6 @@
 """What the four event logs share: an event, a reader that keeps its place, and what can be asked of a log.
 
-The recipes that say how each broker does it are in ``event_stream.py``.
+Each broker's recipe is in the file of its name.
 """
 
 from __future__ import annotations
