@@ -16,6 +16,7 @@ from labkit.brokers.kafka.client import KafkaClient
 from labkit.brokers.kafka.consumer import stop_consumer
 from labkit.brokers.kafka.errors import asking
 from labkit.brokers.subscription import Subscription
+from labkit.errors import NoAnswer
 from labkit.message import decode
 from labkit.patterns.event_stream.log import READ_SECONDS, Event, EventLog
 
@@ -88,9 +89,16 @@ class KafkaLog(EventLog[KafkaClient]):
         ]
 
     async def shared_out(self, workers: list[Any]) -> None:
-        async with asyncio.timeout(READ_SECONDS):
-            while any(len(worker.assignment) != 1 for worker in workers):  # noqa: ASYNC110  # no event for it
-                await asyncio.sleep(0.02)
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                while any(len(worker.assignment) != 1 for worker in workers):  # noqa: ASYNC110  # no event
+                    await asyncio.sleep(0.02)
+        except TimeoutError as error:
+            raise NoAnswer(
+                f"Kafka did not give each of {len(workers)} workers one partition of {self.name!r}.",
+                broker=self.broker,
+                remedy="check that nobody else reads under this name",
+            ) from error
 
     def _group(self, reader: str) -> str:
         return f"{self.name}.{reader}"

@@ -90,6 +90,12 @@ class Reader:
         return await self.log.lag(self.name)
 
     async def _take(self, delivery: Any) -> None:
+        try:
+            self.events.append(await self._work_on(delivery))
+        finally:
+            self._grew.set()
+
+    async def _work_on(self, delivery: Any) -> Event:
         event = self.log.event_in(delivery)
         if self.pace:
             await asyncio.sleep(self.pace)
@@ -97,23 +103,30 @@ class Reader:
         if inspect.isawaitable(result):
             await result
         await self.log.done_with(self.name, delivery)
-        self.events.append(event)
-        self._grew.set()
+        return event
 
     async def until(self, count: int, within: float = READ_SECONDS) -> list[Event]:
         """Wait until this reader is done with ``count`` events, and return them.
 
-        Raises ``LabError`` if that takes longer than ``within`` seconds, and what the handler raised.
+        Raises ``LabError`` if that takes longer than ``within`` seconds, and at once what the handler raised.
         """
+        return await self._until(lambda: len(self.events) >= count, f"{count} events", within)
+
+    async def until_value(self, value: object, within: float = READ_SECONDS) -> list[Event]:
+        """Wait until this reader is done with an event of this value; return, and raise, likewise."""
+        return await self._until(lambda: any(one.value == value for one in self.events), f"{value}", within)
+
+    async def _until(self, arrived: Callable[[], bool], what: str, within: float) -> list[Event]:
         try:
             async with asyncio.timeout(within):
-                while len(self.events) < count:
+                while not arrived():
+                    if any(worker.error for worker in self.workers):
+                        await self.close()
                     self._grew.clear()
                     await self._grew.wait()
         except TimeoutError as error:
-            await self.close()
             raise LabError(
-                f"{self.name} waited {within:g} s for {count} events, and has {len(self.events)}.",
+                f"{self.name} waited {within:g} s for {what}, and has read {len(self.events)} events.",
                 broker=self.log.broker,
                 remedy="check that the broker runs, and that somebody appends",
             ) from error
@@ -180,7 +193,8 @@ class EventLog(ABC, Generic[AnyClient]):
         Brokers count time in milliseconds. The clock is this machine's, and so the brokers'.
         """
         moment = (int(time.time() * 1000) + 2) / 1000
-        await asyncio.sleep(moment - time.time())
+        while (left := moment - time.time()) > 0:  # noqa: ASYNC110  # a clock, and no event
+            await asyncio.sleep(left)
         return moment
 
     async def reader(self, name: str, handle: Handler | None = None) -> Reader:

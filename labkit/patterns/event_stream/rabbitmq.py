@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Self
 from uuid import uuid4
@@ -17,13 +15,17 @@ from labkit.brokers.rabbitmq.channels.queue import Queue
 from labkit.brokers.rabbitmq.channels.stream import Stream, StreamDelivery
 from labkit.brokers.rabbitmq.client import RabbitmqClient
 from labkit.brokers.subscription import Subscription
-from labkit.errors import BrokerError
+from labkit.errors import BrokerError, NoAnswer
 from labkit.message import decode
 from labkit.patterns.event_stream.log import READ_SECONDS, Event, EventLog, partition_for
 
 __all__ = ["RabbitmqLog"]
 
 log = logging.getLogger("labkit")
+
+LOOKS = 5
+LOOK_SECONDS = 0.02
+"""A queue of length one is empty for a moment while somebody else looks into it: then we look again."""
 
 
 class RabbitmqLog(EventLog[RabbitmqClient]):
@@ -68,28 +70,35 @@ class RabbitmqLog(EventLog[RabbitmqClient]):
         newest = await self._look_into(self.newest[partition])
         if newest is None or (isinstance(start, datetime) and _at(newest) < start.timestamp()):
             return []
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                return await self._read_to(newest.header.properties.message_id, partition, start)
+        except TimeoutError as error:
+            raise NoAnswer(
+                f"The newest event of {self.streams[partition].name!r} was not in the stream.",
+                broker=self.broker,
+                remedy="append another: this one was cut off by a crash, and confirmed to nobody",
+            ) from error
+
+    async def _read_to(self, newest: str, partition: int, start: Any) -> list[Event]:
         events: list[Event] = []
-        async with self._reading(partition, start) as deliveries:
+        async with self.streams[partition].subscribe("replay", start=start) as deliveries:
             async for delivery in deliveries:
                 events.append(self.event_in(delivery))
-                if delivery.native.message_id == newest.header.properties.message_id:
+                if delivery.native.message_id == newest:
                     break
         return events
 
-    @asynccontextmanager
-    async def _reading(self, partition: int, start: Any) -> AsyncIterator[Subscription[StreamDelivery]]:
-        async with asyncio.timeout(READ_SECONDS):
-            async with self.streams[partition].subscribe("replay", start=start) as deliveries:
-                yield deliveries
-
     async def _look_into(self, queue: Queue) -> Any:
         """Return the message in a queue of length one, and leave it there; None if there is none."""
-        channel = await self.client.plain_channel()
-        try:
+        for _ in range(LOOKS):
+            channel = await self.client.plain_channel()
             found = await channel.basic_get(queue.name)
-            return None if found.delivery_tag is None else found
-        finally:
             await channel.close()  # what was got and not acknowledged is put back
+            if found.delivery_tag is not None:
+                return found
+            await asyncio.sleep(LOOK_SECONDS)
+        return None
 
     async def workers(self, reader: str) -> list[Subscription[Any]]:
         return [
