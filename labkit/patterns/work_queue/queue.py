@@ -198,6 +198,19 @@ class WorkQueue(ABC, Generic[AnyClient]):
         await self.until(lambda: len(self.done) >= count, f"{count} jobs to be done")
         return self.done
 
+    async def until_nothing_waits(self) -> None:
+        """Wait until the broker has no job any more, as far as it tells. Raises ``LabError`` likewise."""
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                while any(await self.depth()):  # noqa: ASYNC110  # brokers tell nobody
+                    await asyncio.sleep(0.05)
+        except TimeoutError as error:
+            raise LabError(
+                f"{self.name} waited {WAIT_SECONDS:g} s for its last jobs: {await self.depth()}.",
+                broker=self.broker,
+                remedy="check that a worker is there, and that it acknowledges",
+            ) from error
+
     async def until_aside(self, count: int = 1) -> list[Job]:
         """Wait until so many jobs were put aside, and return them. Raises ``LabError`` likewise."""
         try:
