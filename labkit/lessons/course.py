@@ -52,6 +52,14 @@ class Course:
         """Return the derived notebook of a lesson, which the learner works in."""
         return self.folder / f"{lesson.file}.ipynb"
 
+    def lesson(self, file: str) -> Lesson:
+        """Return the lesson of this name. Raises ``SetupError`` if there is none."""
+        for lesson in self.lessons:
+            if lesson.file == file:
+                return lesson
+        names = ", ".join(lesson.file for lesson in self.lessons)
+        raise SetupError(f"There is no lesson {file!r}.", remedy=f"one of: {names}")
+
     def find(self, exercise: str) -> tuple[Lesson, ExerciseText]:
         """Return an exercise and its lesson. Raises ``SetupError`` if there is none of this name."""
         for lesson in self.lessons:

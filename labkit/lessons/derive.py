@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.lessons.course import Course, Lesson, read_course
+from labkit.lessons.progress import NOWHERE
 
 __all__ = ["execute", "learner_cells", "main", "swap_in", "without_volatile_parts"]
 
@@ -65,7 +66,11 @@ def execute(notebook: Notebook, folder: Path) -> Notebook:
     """Run every cell in a fresh kernel started in ``folder``; return the notebook with its outputs."""
     from nbclient import NotebookClient
 
-    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # a debugger's warning is no output
+    environment = {
+        **os.environ,
+        "LABKIT_PROGRESS": NOWHERE,  # what is stored must not depend on who ran it, nor change what they did
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # a debugger's warning is no output
+    }
     client = NotebookClient(
         notebook,
         timeout=CELL_SECONDS,
@@ -74,7 +79,7 @@ def execute(notebook: Notebook, folder: Path) -> Notebook:
         store_widget_state=False,
         record_timing=False,
     )
-    client.execute()
+    client.execute(env=environment)
     return notebook
 
 
