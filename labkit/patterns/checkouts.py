@@ -74,8 +74,12 @@ class Checkout:
             outcome.answered += 1
 
     async def settled(self) -> Outcome:
-        """Wait until every request has come to its end, and return what came of all so far."""
+        """Wait until every request has come to its end, and return what came of all so far.
+
+        Those who serve are then done, too: the broker has told them that it has their replies.
+        """
         await asyncio.gather(*self._open)
+        await asyncio.gather(*(responder.idle() for responder in self.stock.responders.values()))
         return self.outcome
 
     def __repr__(self) -> str:

@@ -80,6 +80,8 @@ class Responder:
         self.handler = handler
         self.subscription = subscription
         self.taken = self.replied = self.skipped = self.unsent = 0
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
         self._service = service
 
     async def take(self, delivery: Delivery) -> None:
@@ -88,7 +90,14 @@ class Responder:
             self.skipped += 1
             return
         self.taken += 1
-        value = await self.handler(self._service.request_in(delivery))
+        self._is_idle.clear()
+        try:
+            value = await self.handler(self._service.request_in(delivery))
+            await self._reply(delivery, value)
+        finally:
+            self._is_idle.set()
+
+    async def _reply(self, delivery: Delivery, value: Any) -> None:
         try:
             await self._service.reply(delivery, {"by": self.name, "value": value})
         except BrokerError as error:
@@ -96,6 +105,10 @@ class Responder:
             log.info("%s did its work and could not reply: %s", self.name, error)
         else:
             self.replied += 1
+
+    async def idle(self) -> None:
+        """Wait until no request is in hand, and the broker has the reply to the last one, or not."""
+        await self._is_idle.wait()
 
     def __repr__(self) -> str:
         return f"<{self.name} took {self.taken}, replied {self.replied}>"
@@ -171,7 +184,10 @@ class RequestReply(ABC, Generic[AnyClient]):
         return Gathered(answers, tuple(name for name in of if name not in answers))
 
     async def serve(self, name: str, handler: Handler) -> Responder:
-        """Let somebody answer; each request goes to one of those who serve. Returns when the broker knows."""
+        """Let somebody answer, or come back; each request goes to one of those who serve.
+
+        Returns when the broker knows.
+        """
         return await self._begin(name, handler, await self._listen(name))
 
     async def join(self, name: str, handler: Handler) -> Responder:
@@ -179,7 +195,8 @@ class RequestReply(ABC, Generic[AnyClient]):
         return await self._begin(name, handler, await self._listen_too(name))
 
     async def _begin(self, name: str, handler: Handler, subscription: Subscription[Any]) -> Responder:
-        responder = self.responders[name] = Responder(name, handler, self, subscription)
+        responder = self.responders.setdefault(name, Responder(name, handler, self, subscription))
+        responder.handler, responder.subscription = handler, subscription
         await subscription.open()
         subscription.run(responder.take)
         return responder
