@@ -71,9 +71,11 @@ def cells_of_exercises(notebook: Notebook) -> list[Cell]:
         if cell.cell_type == "code" and not has_started:
             kept.append(cell)
             has_started = STARTS_LAB in cell.source
-        elif tags & {"setup", "solution", "starter", "wrong"} or any(
-            tag.startswith("needs-") for tag in tags
-        ) or (cell.cell_type == "code" and CHECKS_EXERCISE in cell.source):
+        elif (
+            tags & {"setup", "solution", "starter", "wrong"}
+            or any(tag.startswith("needs-") for tag in tags)
+            or (cell.cell_type == "code" and CHECKS_EXERCISE in cell.source)
+        ):
             kept.append(cell)
     return kept
 
