@@ -8,21 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 __all__ = ["PATTERNS", "recipes_of"]
 
 PATTERNS: Mapping[str, str] = {
-    title: module
-    for title, module in (
-        ("Publish and subscribe", "publish_subscribe"),
-        ("Work queue", "work_queue"),
-        ("Request and reply", "request_reply"),
-        ("Event streaming", "event_stream"),
-        ("Saga", "saga"),
-    )
-    if find_spec(f"{__name__}.{module}")
+    "Publish and subscribe": "publish_subscribe",
+    "Work queue": "work_queue",
+    "Request and reply": "request_reply",
+    "Event streaming": "event_stream",
+    "Saga": "saga",
 }
 """Each pattern's title and its module here, in the order in which they are taught."""
 
