@@ -67,7 +67,7 @@ async def scrub_to(page: Page, seconds: float) -> None:
 
 
 async def shown(flow: FlowOnPage, broker: str) -> list[int]:
-    return [await flow.sent(broker), *(await flow.received(broker)).values()]
+    return [await flow.sent(broker), *(count for _, count in await flow.received(broker))]
 
 
 def totals(lane: dict[str, Any]) -> list[int]:
