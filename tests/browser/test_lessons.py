@@ -24,7 +24,7 @@ with_a_picture = pytest.mark.parametrize(
     "lesson", [name for name in LESSONS if name != "02_meet_the_brokers"]
 )
 as_both = pytest.mark.parametrize(("whose", "theme"), [("learner", "light"), ("solved", "dark")])
-"""A learner's copy in one theme, the solved one in the other: each notebook, and each theme, once a lesson."""
+"""A learner's copy in one theme, the solved one in the other: every notebook, and both themes."""
 
 HAS_SENT = """(root, count) => {
     const texts = [...root.querySelectorAll('.lk-publisher .lk-count')].map((one) => one.textContent);
