@@ -24,9 +24,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-
 DEFAULT_ADDRESS = "127.0.0.1:9092"
 DEADLINE, SHORT_DEADLINE = 5.0, 0.7
 STOCK = {"tea": 12, "coffee": 7, "sugar": 30, "milk": 4, "honey": 9, "salt": 15}
-OFFERS, SILENT = {"north": "4.10", "east": "3.90"}, "south"
-SUPPLIERS = (*OFFERS, SILENT)
-SERVICES = ("stock", "slow", *SUPPLIERS)
+PRICES = {"north": "4.10", "east": "3.90", "south": None}  # South never answers.
+SERVICES = ("stock", "slow", *PRICES)
 
 
 class Asker:
@@ -59,26 +58,21 @@ class Asker:
 
 
 async def serve(consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, gave_up: asyncio.Event) -> None:
-    """Do the work of all services. Of the suppliers, one stays silent."""
-
-    async def answer(request: ConsumerRecord) -> None:
-        service, item = request.topic.rpartition(".")[2], request.value.decode()
-        text = OFFERS.get(service) or f"{item} {STOCK[item]}"
-        topic = dict(request.headers)["reply to"].decode()
-        await producer.send_and_wait(topic, text.encode(), headers=list(request.headers))
-
+    """Do the work of all services, and send each answer where the request wants it."""
     held: list[ConsumerRecord] = []
-    async for request in consumer:
-        service = request.topic.rpartition(".")[2]
+    async for message in consumer:
+        held.append(message)
+        service = message.topic.rpartition(".")[2]
+        if service == "stock" and len(held) < len(STOCK):
+            continue  # The stock room waits until it has them all.
         if service == "slow":
             await gave_up.wait()
-        if service != SILENT:
-            held.append(request)
-        # The stock room answers the last one first: the order must not matter to the asker.
-        if service != "stock" or len(held) == len(STOCK):
-            while held:
-                await answer(held.pop())
-            await consumer.commit()
+        while held:
+            request = held.pop()  # The last one first: the order must not matter to the asker.
+            item, reply_to = request.value.decode(), dict(request.headers)["reply to"].decode()
+            if text := PRICES.get(service, f"{item} {STOCK[item]}"):
+                await producer.send_and_wait(reply_to, text.encode(), headers=list(request.headers))
+        await consumer.commit()  # After the work: a crash loses no request.
 
 
 def show(what: str, got: object, expected: object) -> None:
@@ -88,8 +82,8 @@ def show(what: str, got: object, expected: object) -> None:
         raise SystemExit(f"{what}: this should have been {expected}.")
 
 
-async def ask_stock(asker: Asker, gave_up: asyncio.Event) -> None:
-    """Ask for many things at once, then ask nobody, then a service that is too slow."""
+async def ask_everybody(asker: Asker, gave_up: asyncio.Event) -> None:
+    """Ask many things at once, nobody, a service that is too slow, and all suppliers."""
     answers = await asyncio.gather(*(asker.ask("stock", item, DEADLINE) for item in STOCK))
     show("six requests at once", answers, [f"{item} {count}" for item, count in STOCK.items()])
     # Kafka keeps the request for whoever comes: it cannot know that nobody will.
@@ -98,14 +92,10 @@ async def ask_stock(asker: Asker, gave_up: asyncio.Event) -> None:
     gave_up.set()
     show("the next one, for salt", await asker.ask("slow", "salt", DEADLINE), "salt 15")
     show("came too late", asker.late, ["milk 4"])
-
-
-async def ask_suppliers(asker: Asker) -> None:
-    """Ask all of them at once, and do not wait for the slowest."""
-    replies = await asyncio.gather(*(asker.ask(name, "tea", SHORT_DEADLINE) for name in SUPPLIERS))
-    offers = {name: price for name, price in zip(SUPPLIERS, replies, strict=True) if price}
-    show("offers in time", offers, OFFERS)
-    show("silent", [name for name in SUPPLIERS if name not in offers], [SILENT])
+    prices = await asyncio.gather(*(asker.ask(name, "tea", SHORT_DEADLINE) for name in PRICES))
+    offers = {name: price for name, price in zip(PRICES, prices, strict=True) if price}
+    show("offers in time", offers, {name: price for name, price in PRICES.items() if price})
+    show("silent", [name for name in PRICES if name not in offers], ["south"])
 
 
 async def run(stack: AsyncExitStack, address: str, name: str) -> None:
@@ -113,15 +103,13 @@ async def run(stack: AsyncExitStack, address: str, name: str) -> None:
     producer = await stack.enter_async_context(AIOKafkaProducer(bootstrap_servers=address))
     options = {"bootstrap_servers": address, "auto_offset_reset": "earliest", "enable_auto_commit": False}
     services = AIOKafkaConsumer(*(f"{name}.{end}" for end in SERVICES), group_id=name, **options)
-    # No group: this asker reads all of its own reply topic, and has no place to keep.
-    replies = AIOKafkaConsumer(f"{name}.replies", **options)
+    replies = AIOKafkaConsumer(f"{name}.replies", **options)  # No group: it has no place to keep.
     asker, gave_up = Asker(producer, name), asyncio.Event()
     for consumer, work in ((services, serve(services, producer, gave_up)), (replies, asker.read(replies))):
         stack.push_async_callback(consumer.stop)
         await consumer.start()
         stack.callback(asyncio.create_task(work).cancel)
-    await ask_stock(asker, gave_up)
-    await ask_suppliers(asker)
+    await ask_everybody(asker, gave_up)
 
 
 async def main(address: str) -> None:
@@ -132,8 +120,7 @@ async def main(address: str) -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=address)
         stack.push_async_callback(admin.close)
         await admin.start()
-        # The stack runs backwards: first the consumers stop, then the topics go.
-        stack.push_async_callback(admin.delete_topics, topics)
+        stack.push_async_callback(admin.delete_topics, topics)  # Runs after the consumers have stopped.
         await admin.create_topics([NewTopic(topic, 1, 1) for topic in topics])
         await run(stack, address, name)
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from uuid import uuid4
 
 import nats.errors
@@ -23,140 +23,94 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 DEFAULT_ADDRESS = "nats://127.0.0.1:4222"
-DEADLINE = 5.0
-SHORT_DEADLINE = 0.5
-OFFER_DEADLINE = 1.0
+DEADLINE, SHORT_DEADLINE = 5.0, 0.7
 STOCK = {"tea": 12, "coffee": 7, "sugar": 30, "milk": 4, "honey": 9, "salt": 15}
-PRICES = {"north": "4.10", "east": "3.90", "south": "4.40"}
-SILENT = "south"
-
-# What a service gets: the question, and a function that sends the answer back.
-Request = tuple[str, Callable[[str], Awaitable[None]]]
-Inbox = asyncio.Queue[Request]
+PRICES = {"north": "4.10", "east": "3.90", "south": None}  # South never answers.
+SERVICES = ("stock", "slow", *PRICES)
+NOBODY = "nobody is there"
 
 
 class Asker:
-    """Sends requests and waits for their replies."""
+    """Sends requests; the client finds the request that a reply belongs to."""
 
-    def __init__(self, connection: Client, prefix: str) -> None:
-        self.connection = connection
-        self.prefix = prefix
+    def __init__(self, connection: Client, run: str) -> None:
+        self.connection, self.run = connection, run
 
     async def ask(self, service: str, text: str, seconds: float) -> str | None:
-        """Return the answer, or None if none came in time. LookupError: nobody is there."""
+        """Return the answer, or None if none came in time: the work may still have been done."""
         try:
-            # The client gives each request a reply subject of its own. That is how it finds the
-            # request for a reply, and it drops a reply whose request waits no longer.
-            reply = await self.connection.request(f"{self.prefix}.{service}", text.encode(), timeout=seconds)
+            # Each request has a reply subject of its own: that is its id. A reply is dropped
+            # if its request waits no longer.
+            reply = await self.connection.request(f"{self.run}.{service}", text.encode(), timeout=seconds)
         except nats.errors.NoRespondersError:
-            raise LookupError(service) from None
+            return NOBODY
         except TimeoutError:
-            return None  # This says nothing about the work: it may have been done.
+            return None
         return reply.data.decode()
 
 
-async def serve(connection: Client, prefix: str, service: str) -> Inbox:
-    """Return an inbox that gets this service's requests."""
-    inbox: Inbox = asyncio.Queue()
-
-    async def keep(message: Msg) -> None:
-        async def reply(text: str) -> None:
-            await connection.publish(message.reply, text.encode())
-
-        inbox.put_nowait((message.data.decode(), reply))
-
-    # In a queue group, several copies of a service would share the requests out.
-    await connection.subscribe(f"{prefix}.{service}", queue=service, cb=keep)
-    # Without the flush, a request could reach the server before the subscription does.
-    await connection.flush()
-    return inbox
-
-
-async def stock_room(inbox: Inbox) -> None:
-    """Answer when all requests are in, the last one first: order must not matter to the asker."""
-    for text, reply in reversed([await inbox.get() for _ in STOCK]):
-        await reply(f"{text} {STOCK[text]}")
+async def serve(inbox: asyncio.Queue[Msg], gave_up: asyncio.Event, sent: list[str]) -> None:
+    """Do the work of all services, and send each answer where the request wants it."""
+    held: list[Msg] = []
+    while message := await inbox.get():
+        held.append(message)
+        service = message.subject.rpartition(".")[2]
+        if service == "stock" and len(held) < len(STOCK):
+            continue  # The stock room waits until it has them all.
+        if service == "slow":
+            await gave_up.wait()
+        while held:
+            request = held.pop()  # The last one first: the order must not matter to the asker.
+            item = request.data.decode()
+            if text := PRICES.get(service, f"{item} {STOCK[item]}"):
+                await request.respond(text.encode())
+                sent.append(text)
 
 
-async def slow_room(inbox: Inbox, gave_up: asyncio.Event, sent: list[str]) -> None:
-    """Answer two requests, in order, but not before the asker has given the first one up."""
-    for _ in range(2):
-        text, reply = await inbox.get()
-        await gave_up.wait()
-        await reply(f"{text} {STOCK[text]}")
-        sent.append(text)
+def show(what: str, got: object, expected: object) -> None:
+    """Print what happened, and stop with an error if it is not what should have happened."""
+    print(f"{what:>25}: {'no answer' if got is None else got}")
+    if got != expected:
+        raise SystemExit(f"{what}: this should have been {expected}.")
 
 
-async def supplier(inbox: Inbox, name: str) -> None:
-    """Offer a price, or say nothing."""
-    _, reply = await inbox.get()
-    if name != SILENT:
-        await reply(PRICES[name])
-
-
-async def many_at_once(asker: Asker) -> None:
-    """Each of six requests in flight gets its own answer."""
+async def ask_everybody(asker: Asker, gave_up: asyncio.Event, sent: list[str]) -> None:
+    """Ask many things at once, nobody, a service that is too slow, and all suppliers."""
     answers = await asyncio.gather(*(asker.ask("stock", item, DEADLINE) for item in STOCK))
-    print("six at once: " + ", ".join(str(answer) for answer in answers))
-    if answers != [f"{item} {count}" for item, count in STOCK.items()]:
-        raise SystemExit("Each request should have got its own answer.")
-
-
-async def ask_nobody(asker: Asker) -> None:
-    """NATS knows its subscribers, so it can say that there is none."""
-    try:
-        await asker.ask("nobody", "tea", SHORT_DEADLINE)
-    except LookupError:
-        print("     nobody: the server said at once that nobody is there")
-    else:
-        raise SystemExit("The server should have said that nobody is there.")
-
-
-async def late_reply(asker: Asker, gave_up: asyncio.Event, sent: list[str]) -> None:
-    """The reply to the first request arrives while the second one waits."""
-    first = await asker.ask("slow", "milk", SHORT_DEADLINE)
+    show("six requests at once", answers, [f"{item} {count}" for item, count in STOCK.items()])
+    # NATS keeps no request, but it knows who listens: it can say that nobody does.
+    show("a request to nobody", await asker.ask("nobody", "tea", SHORT_DEADLINE), NOBODY)
+    show("milk, from a slow service", await asker.ask("slow", "milk", SHORT_DEADLINE), None)
     gave_up.set()
-    second = await asker.ask("slow", "salt", DEADLINE)
-    print(f" late reply: milk got {first}, salt got {second!r}; the client dropped the late reply")
-    if first is not None or second != "salt 15" or sent[:1] != ["milk"]:
-        raise SystemExit("The late reply should have come, and not as the answer to the next request.")
+    show("the next one, for salt", await asker.ask("slow", "salt", DEADLINE), "salt 15")
+    # The client drops a late reply without a word, so the service tells what it sent.
+    show("came too late", sent[len(STOCK) : len(STOCK) + 1], ["milk 4"])
+    prices = await asyncio.gather(*(asker.ask(name, "tea", SHORT_DEADLINE) for name in PRICES))
+    offers = {name: price for name, price in zip(PRICES, prices, strict=True) if price}
+    show("offers in time", offers, {name: price for name, price in PRICES.items() if price})
+    show("silent", [name for name in PRICES if name not in offers], ["south"])
 
 
-async def best_offer(asker: Asker) -> None:
-    """Ask all suppliers, and do not wait for the slowest."""
-    replies = await asyncio.gather(*(asker.ask(name, "tea", OFFER_DEADLINE) for name in PRICES))
-    offers = {name: price for name, price in zip(PRICES, replies, strict=True) if price}
-    silent = [name for name in PRICES if name not in offers]
-    print(f"     offers: {offers}, best: {min(offers, key=offers.__getitem__, default=None)}, silent: {silent}")
-    if silent != [SILENT] or any(PRICES[name] != price for name, price in offers.items()):
-        raise SystemExit(f"All but {SILENT} should have made their offer.")
-
-
-async def run(connection: Client, prefix: str) -> None:
+async def run(stack: AsyncExitStack, connection: Client, name: str) -> None:
     """Start the services, then ask them."""
-    gave_up, sent = asyncio.Event(), list[str]()
-    inboxes = {name: await serve(connection, prefix, name) for name in ("stock", "slow", *PRICES)}
-    asker = Asker(connection, prefix)
-    async with asyncio.TaskGroup() as services:
-        services.create_task(stock_room(inboxes["stock"]))
-        services.create_task(slow_room(inboxes["slow"], gave_up, sent))
-        for name in PRICES:
-            services.create_task(supplier(inboxes[name], name))
-        await many_at_once(asker)
-        await ask_nobody(asker)
-        await late_reply(asker, gave_up, sent)
-        await best_offer(asker)
+    inbox, gave_up, sent = asyncio.Queue[Msg](), asyncio.Event(), list[str]()
+    for service in SERVICES:
+        # In a queue group, several copies of a service would share the requests out.
+        await connection.subscribe(f"{name}.{service}", queue=service, cb=inbox.put)
+    # Without the flush, a request could reach the server before the subscriptions do.
+    await connection.flush()
+    stack.callback(asyncio.create_task(serve(inbox, gave_up, sent)).cancel)
+    await ask_everybody(Asker(connection, name), gave_up, sent)
 
 
 async def main(address: str) -> None:
     """Connect, run, and leave nothing behind."""
-    connection = Client()
-    try:
-        await connection.connect(address)
-        await run(connection, f"shop-{uuid4().hex[:8]}")
-    finally:
+    async with AsyncExitStack() as stack:
+        connection = Client()
         # Subscriptions live as long as the connection, and NATS keeps nothing else here.
-        await connection.close()
+        stack.push_async_callback(connection.close)
+        await connection.connect(address)
+        await run(stack, connection, f"shop-{uuid4().hex[:8]}")
 
 
 if __name__ == "__main__":
