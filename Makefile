@@ -7,7 +7,7 @@ PY_FILES := labkit tests scripts bench notebooks
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-containers compose-up compose-down check format bench bench-ledger bench-start guarantees lessons pictures lock clean
+.PHONY: help lab test test-containers compose-up compose-down check format bench bench-ledger bench-start guarantees patterns lessons pictures recordings lock clean
 
 help: ## list what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
@@ -58,6 +58,10 @@ guarantees: ## write what channels promise into README.md and docs, from the cla
 	@$(SETUP)
 	@exec $(BIN)/python scripts/guarantees.py
 
+patterns: ## run every pattern on every broker, and write README's table of them
+	@$(SETUP) --test
+	@exec $(BIN)/python scripts/patterns.py --write
+
 lessons: ## derive the learner's notebooks from their solutions
 	@$(SETUP) --test
 	@exec $(BIN)/python -m labkit.lessons.derive
@@ -68,6 +72,10 @@ pictures: ## take the README's pictures anew, from the real lab in a real browse
 	mkdir -p docs/pictures
 	cp build/pictures/01_publish_subscribe-light.png docs/pictures/publish_subscribe_light.png
 	cp build/pictures/01_publish_subscribe-dark.png docs/pictures/publish_subscribe_dark.png
+
+recordings: ## take docs/recordings and docs/look.html anew, from a real run on real brokers
+	@$(SETUP)
+	@exec $(BIN)/python scripts/recordings.py
 
 lock: ## pin again what pyproject.toml asks for; UPGRADE=--upgrade for the newest
 	@$(SETUP) --python-only

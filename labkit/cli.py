@@ -1,4 +1,4 @@
-"""``labkit`` in a terminal: install, doctor, up, down, status, lab, bench."""
+"""``labkit`` in a terminal: install, doctor, up, down, status, lab, lessons, bench."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from labkit import __version__
 from labkit.brokers import BROKERS
@@ -73,6 +74,8 @@ def _parser() -> argparse.ArgumentParser:
     lab.add_argument("--ip", default="127.0.0.1", help="listen on this address (inside a container: 0.0.0.0)")
     lab.set_defaults(run=_lab)
 
+    _add_lessons(commands)
+
     bench = commands.add_parser("bench", help="measure the lab's channels beside the raw clients")
     _add_brokers(bench)
     bench.add_argument(
@@ -83,6 +86,25 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--save", action="store_true", help="write table, picture and JSON to docs/bench, too")
     bench.set_defaults(run=_bench)
     return parser
+
+
+def _add_lessons(commands: Any) -> None:
+    lessons = commands.add_parser("lessons", help="list the lessons, and what you have done of them")
+    lessons.set_defaults(run=_lessons)
+    acts = lessons.add_subparsers(title="commands", metavar="COMMAND")
+
+    following = acts.add_parser("next", help="open JupyterLab on the first lesson you have not done")
+    following.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
+    following.set_defaults(run=_lessons_next)
+
+    reset = acts.add_parser("reset", help="forget what you did, and put changed notebooks back as they came")
+    reset.add_argument("lesson", nargs="?", metavar="LESSON", help="say, 01_publish_subscribe; all if none")
+    reset.set_defaults(run=_lessons_reset)
+
+    hint = acts.add_parser("hint", help="print the next hint for an exercise")
+    hint.add_argument("exercise", metavar="EXERCISE", help="its name, as in exercise(...)")
+    hint.add_argument("--solution", action="store_true", help="print the solution instead")
+    hint.set_defaults(run=_lessons_hint)
 
 
 def _add_brokers(command: argparse.ArgumentParser) -> None:
@@ -137,6 +159,31 @@ def _lab(options: argparse.Namespace) -> int:
     from labkit.jupyter import main_lab
 
     return main_lab(port=options.port, open_browser=not options.no_browser, ip=options.ip)
+
+
+def _lessons(options: argparse.Namespace) -> int:
+    from labkit.lessons.terminal import main_list
+
+    return main_list()
+
+
+def _lessons_next(options: argparse.Namespace) -> int:
+    from labkit.jupyter import main_lab
+    from labkit.lessons.terminal import next_lesson
+
+    return main_lab(open_browser=not options.no_browser, lesson=f"{next_lesson().file}.ipynb")
+
+
+def _lessons_reset(options: argparse.Namespace) -> int:
+    from labkit.lessons.terminal import main_reset
+
+    return main_reset(options.lesson)
+
+
+def _lessons_hint(options: argparse.Namespace) -> int:
+    from labkit.lessons.terminal import main_hint
+
+    return main_hint(options.exercise, options.solution)
 
 
 def _bench(options: argparse.Namespace) -> int:

@@ -35,8 +35,10 @@ QUIET_SETTINGS = {
 }
 
 
-def main_lab(port: int = 0, open_browser: bool = True, ip: str = "127.0.0.1") -> int:
-    """Become a JupyterLab server for the lessons; print its address; open a browser where there is one.
+def main_lab(
+    port: int = 0, open_browser: bool = True, ip: str = "127.0.0.1", lesson: str = FIRST_LESSON
+) -> int:
+    """Become a JupyterLab server for the lessons; print a lesson's address; open it where there is a browser.
 
     This process is replaced, so whoever ends it ends JupyterLab, and nothing is left behind.
     """
@@ -44,8 +46,8 @@ def main_lab(port: int = 0, open_browser: bool = True, ip: str = "127.0.0.1") ->
     port = port or _free_port()
     token = secrets.token_hex(16)
     settings = write_settings(home() / "jupyter")
-    argv = lab_command(folder, port, token, settings, open_browser=open_browser, ip=ip)
-    url = f"http://127.0.0.1:{port}/lab/tree/{FIRST_LESSON}?token={token}"
+    argv = lab_command(folder, port, token, settings, open_browser=open_browser, ip=ip, lesson=lesson)
+    url = f"http://127.0.0.1:{port}/lab/tree/{lesson}?token={token}"
     print(f"\nBroker Lab opens in JupyterLab in a moment:\n\n    {url}\n\nCtrl-C ends it.\n", flush=True)
     os.chdir(folder)
     os.execve(argv[0], argv, lab_environment(settings))
@@ -82,10 +84,11 @@ def lab_command(
     *,
     open_browser: bool = False,
     ip: str = "127.0.0.1",
+    lesson: str = FIRST_LESSON,
 ) -> list[str]:
-    """Return the argv of a JupyterLab server that serves ``root``; see ``lab_environment``.
+    """Return the argv of a JupyterLab server that serves ``root``, and opens this lesson first.
 
-    It listens on loopback unless ``ip`` says else.
+    It listens on loopback unless ``ip`` says else. It wants ``lab_environment``.
     """
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
     return [
@@ -93,7 +96,7 @@ def lab_command(
         *("--ServerApp.port_retries=0", "--ServerApp.answer_yes=True", "--log-level=WARN"),
         "--LabApp.log_level=WARN",  # the one before is the server's alone
         *(f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}"),
-        *(f"--LabServerApp.app_settings_dir={settings}", f"--LabApp.default_url=/lab/tree/{FIRST_LESSON}"),
+        *(f"--LabServerApp.app_settings_dir={settings}", f"--LabApp.default_url=/lab/tree/{lesson}"),
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--KernelManager.transport_encryption=auto",  # or the kernel warns of eavesdroppers
         *([] if open_browser else ["--no-browser"]),

@@ -72,7 +72,8 @@ def _node() -> tuple[str, int, str]:
 def _run(argv: Sequence[str]) -> tuple[int, str]:
     """Run a program in the checkout, show what it prints, return its exit code and the end of its output."""
     print("\n$", Path(argv[0]).name, *argv[1:], flush=True)
-    process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    alone = {**os.environ, "LABKIT_PROGRESS": "none"}  # what the learner has done is theirs
+    process = subprocess.Popen(argv, cwd=ROOT, env=alone, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert process.stdout is not None
     tail = b""
     try:

@@ -41,6 +41,8 @@ class Subscription(ABC, Generic[AnyDelivery]):
         self._worker: asyncio.Task[None] | None = None
         self._is_open = False
         self._is_settling = False
+        self._was_cut_short = False
+        """Whether ``close`` ended the handler's task, and with it the handler, if it was at work."""
         meter = channel.client.meter
         self._delivered: Meter | None = meter(Kind.DELIVERED, channel.name, name)
         self._redelivered: Meter | None = meter(Kind.REDELIVERED, channel.name, name)
@@ -132,10 +134,12 @@ class Subscription(ABC, Generic[AnyDelivery]):
 
     async def _end_worker(self) -> None:
         worker, self._worker, self._handler = self._worker, None, None
+        self._was_cut_short = False
         if worker is not None and worker is not asyncio.current_task():
             if not self._is_settling:  # what is done shall not come again because we close
                 worker.cancel()
             await asyncio.wait([worker])
+            self._was_cut_short = worker.cancelled()
 
     def _settle(self, delivery: AnyDelivery) -> Awaitable[None] | None:
         """Tell the broker that this delivery is done; None where there is no such thing."""

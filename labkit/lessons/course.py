@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from labkit.errors import SetupError
-from labkit.lessons.shown import Shown, table
 
-__all__ = ["Course", "ExerciseText", "Lesson", "course_folder", "course_map", "read_course"]
+__all__ = ["COURSE_FILE", "Course", "ExerciseText", "Lesson", "Link", "course_folder", "read_course"]
 
 COURSE_FILE = "lessons.toml"
+
+
+@dataclass(frozen=True)
+class Link:
+    """Where to read on: a page of a broker's own documentation."""
+
+    title: str
+    url: str
 
 
 @dataclass(frozen=True)
@@ -27,7 +35,11 @@ class ExerciseText:
 
 @dataclass(frozen=True)
 class Lesson:
-    """One lesson: ``file`` is its notebook's name without ``.ipynb``; ``minutes`` is a newcomer's time."""
+    """One lesson: ``file`` is its notebook's name without ``.ipynb``; ``minutes`` is a newcomer's time.
+
+    ``prerequisites`` are the files of lessons to take before; ``fast_track`` says in a sentence what somebody
+    with experience may skip to.
+    """
 
     file: str
     title: str
@@ -35,6 +47,9 @@ class Lesson:
     minutes: int
     brokers: tuple[str, ...]
     exercises: tuple[ExerciseText, ...]
+    prerequisites: tuple[str, ...] = ()
+    fast_track: str = ""
+    links: tuple[Link, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,6 +66,18 @@ class Course:
     def learner_copy(self, lesson: Lesson) -> Path:
         """Return the derived notebook of a lesson, which the learner works in."""
         return self.folder / f"{lesson.file}.ipynb"
+
+    def lesson(self, file: str) -> Lesson:
+        """Return the lesson of this name. Raises ``SetupError`` if there is none."""
+        for lesson in self.lessons:
+            if lesson.file == file:
+                return lesson
+        names = ", ".join(lesson.file for lesson in self.lessons)
+        raise SetupError(f"There is no lesson {file!r}.", remedy=f"one of: {names}")
+
+    def after(self, lesson: Lesson) -> Lesson | None:
+        """Return the lesson that comes next, or None after the last."""
+        return next(iter(self.lessons[self.lessons.index(lesson) + 1 :]), None)
 
     def find(self, exercise: str) -> tuple[Lesson, ExerciseText]:
         """Return an exercise and its lesson. Raises ``SetupError`` if there is none of this name."""
@@ -73,33 +100,49 @@ def course_folder() -> Path:
 
 
 def read_course(folder: Path | None = None) -> Course:
-    """Read the course in this folder, or in the one that ``course_folder`` finds."""
-    folder = folder or course_folder()
-    told = tomllib.loads((folder / COURSE_FILE).read_text(encoding="utf-8"))
-    return Course(folder, tuple(_lesson(entry) for entry in told["lesson"]))
+    """Read the course in this folder, or in the one that ``course_folder`` finds.
+
+    Raises ``SetupError``, with every rule that it breaks, for a course that cannot be taken as it is.
+    """
+    from labkit.lessons.course_rules import broken_rules
+
+    file = (folder or course_folder()) / COURSE_FILE
+    try:
+        told = tomllib.loads(file.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise SetupError(f"{COURSE_FILE} is no TOML: {error}.", remedy=f"mend {file}") from error
+    lessons = tuple(_lesson(entry) for entry in told.get("lesson", []))
+    if broken := list(broken_rules(lessons)):
+        raise SetupError("\n  ".join([f"{COURSE_FILE} has mistakes:", *broken]), remedy=f"mend {file}")
+    return Course(file.parent, lessons)
 
 
-def _lesson(entry: dict[str, Any]) -> Lesson:
-    exercises = tuple(_exercise(text) for text in entry.get("exercise", []))
+def _lesson(entry: Mapping[str, Any]) -> Lesson:
+    where = entry.get("file", "a lesson without a file")
+    exercises = [_exercise(text, where) for text in entry.get("exercise", [])]
+    links = [Link(*_values(link, f"a link of {where}", "title", "url")) for link in entry.get("link", [])]
+    file, title, aim, minutes, brokers = _values(entry, where, "file", "title", "aim", "minutes", "brokers")
     return Lesson(
-        entry["file"], entry["title"], entry["aim"], entry["minutes"], tuple(entry["brokers"]), exercises
+        file,
+        title,
+        aim,
+        minutes,
+        tuple(brokers),
+        tuple(exercises),
+        tuple(entry.get("prerequisites", [])),
+        entry.get("fast_track", ""),
+        tuple(links),
     )
 
 
-def _exercise(entry: dict[str, Any]) -> ExerciseText:
-    return ExerciseText(entry["name"], entry["aim"], tuple(entry["brokers"]), tuple(entry["hints"]))
+def _exercise(entry: Mapping[str, Any], lesson: str) -> ExerciseText:
+    where = f"an exercise of {lesson}"
+    name, aim, brokers, hints = _values(entry, where, "name", "aim", "brokers", "hints")
+    return ExerciseText(name, aim, tuple(brokers), tuple(hints))
 
 
-def course_map() -> Shown:
-    """Return the lessons as a table: what each shows, and how long it takes."""
-    return table(
-        [
-            {
-                "Lesson": f"`{lesson.file}`",
-                "You will see": lesson.aim,
-                "Minutes": lesson.minutes,
-                "Exercises": len(lesson.exercises),
-            }
-            for lesson in read_course().lessons
-        ]
-    )
+def _values(entry: Mapping[str, Any], where: str, *keys: str) -> list[Any]:
+    missing = [key for key in keys if key not in entry]
+    if missing:
+        raise SetupError(f"{COURSE_FILE}: {where} has no {', '.join(missing)}.", remedy="add it")
+    return [entry[key] for key in keys]

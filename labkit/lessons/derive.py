@@ -6,6 +6,10 @@ In a solutions notebook, tags say what the learner gets (each beside the exercis
     starter    a raw cell that becomes the learner's code cell in its place
     wrong      a raw cell with a plausible wrong answer; a test proves that the check refuses it
 
+The test of wrong answers runs the cells up to the one that starts the lab, then for each exercise its wrong
+answer and its check: no more of the lesson. A cell that an exercise needs to have run has the tag
+``needs-<exercise>``, and one that all of them need has the tag ``setup``.
+
 A line that ends in ``# solution`` is left out too (the answer given to a prediction).
 """
 
@@ -20,11 +24,22 @@ from pathlib import Path
 from typing import Any
 
 from labkit.lessons.course import Course, Lesson, read_course
+from labkit.lessons.progress import NOWHERE
 
-__all__ = ["execute", "learner_cells", "main", "swap_in", "without_volatile_parts"]
+__all__ = [
+    "Cell",
+    "cells_of_exercises",
+    "execute",
+    "learner_cells",
+    "main",
+    "swap_in",
+    "without_volatile_parts",
+]
 
 CELL_SECONDS = 120
 LINE_MARK = "# solution"
+STARTS_LAB = "Lab.start("
+CHECKS_EXERCISE = ".check("
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 Notebook = Any  # nbformat has no types
@@ -48,6 +63,23 @@ def swap_in(notebook: Notebook, role: str) -> list[Cell]:
     return cells
 
 
+def cells_of_exercises(notebook: Notebook) -> list[Cell]:
+    """Return the cells that a lesson's exercises need: its set-up, their own, and their checks."""
+    kept, has_started = [], False
+    for cell in notebook.cells:
+        tags = set(cell.metadata.get("tags", []))
+        if cell.cell_type == "code" and not has_started:
+            kept.append(cell)
+            has_started = STARTS_LAB in cell.source
+        elif (
+            tags & {"setup", "solution", "starter", "wrong"}
+            or any(tag.startswith("needs-") for tag in tags)
+            or (cell.cell_type == "code" and CHECKS_EXERCISE in cell.source)
+        ):
+            kept.append(cell)
+    return kept
+
+
 def _code_cell(raw: Cell) -> Cell:
     import nbformat
 
@@ -65,7 +97,11 @@ def execute(notebook: Notebook, folder: Path) -> Notebook:
     """Run every cell in a fresh kernel started in ``folder``; return the notebook with its outputs."""
     from nbclient import NotebookClient
 
-    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # a debugger's warning is no output
+    environment = {
+        **os.environ,
+        "LABKIT_PROGRESS": NOWHERE,  # what is stored must not depend on who ran it, nor change what they did
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # a debugger's warning is no output
+    }
     client = NotebookClient(
         notebook,
         timeout=CELL_SECONDS,
@@ -74,7 +110,7 @@ def execute(notebook: Notebook, folder: Path) -> Notebook:
         store_widget_state=False,
         record_timing=False,
     )
-    client.execute()
+    client.execute(env=environment)
     return notebook
 
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from labkit.brokers import TITLES
 from labkit.errors import SetupError
 from labkit.lessons.course import Course, ExerciseText, Lesson, read_course
+from labkit.lessons.progress import note_hint, note_passed, read_progress
 from labkit.lessons.shown import Shown, Source, note
 
 if TYPE_CHECKING:
     from labkit.lab import Lab
 
-__all__ = ["Attempt", "Check", "Exercise", "Finding", "exercise"]
+__all__ = ["Attempt", "Check", "Exercise", "Finding", "Hints", "exercise", "solution_of"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Exercise:
         self._lesson = lesson
         self._check = check
         self._has_failed = False
-        self._hints_shown = 0
+        self._hints = Hints(text)
 
     async def check(self, attempt: Attempt) -> Shown:
         """Run the learner's function, then ask the broker whether the task is done."""
@@ -53,6 +54,7 @@ class Exercise:
             return self._needs(missing[0])
         finding = await self._try(attempt)
         if finding.passed:
+            note_passed(self.text.name)
             return note("good", f"{self.text.name}: passed.", finding.shows)
         self._has_failed = True
         return note("bad", f"{self.text.name}: not yet.", finding.shows, "A hint is one cell below.")
@@ -75,22 +77,41 @@ class Exercise:
 
     def hint(self) -> Shown:
         """Return the next hint; the first after a failed check, and the last again and again."""
-        hints = self.text.hints
         if not self._has_failed:
             return note("plain", "Try it first.", "Hints come after a check that failed.")
-        self._hints_shown = min(self._hints_shown + 1, len(hints))
-        return note("plain", f"Hint {self._hints_shown} of {len(hints)}", hints[self._hints_shown - 1])
+        return self._hints.next()
 
     def reveal(self) -> Source:
         """Return the solution. Better after the last hint."""
-        notebook = json.loads(self._course.solutions(self._lesson).read_text(encoding="utf-8"))
-        for cell in notebook["cells"]:
-            if {"solution", self.text.name} <= set(cell["metadata"].get("tags", [])):
-                return Source("".join(cell["source"]))
-        raise SetupError(f"The solution of {self.text.name} is not in this checkout.")
+        return Source(solution_of(self._course, self._lesson, self.text))
 
     def __repr__(self) -> str:
         return f"<exercise {self.text.name}: {self.text.aim}>"
+
+
+class Hints:
+    """An exercise's hints, one at a time. A notebook and `labkit lessons hint` go on where the other was."""
+
+    def __init__(self, text: ExerciseText) -> None:
+        self._text = text
+        self._shown = 0
+
+    def next(self) -> Shown:
+        """Return the next hint; the last again and again."""
+        name, hints = self._text.name, self._text.hints
+        shown_before = max(self._shown, read_progress().hints.get(name, 0))
+        self._shown = min(shown_before + 1, len(hints))
+        note_hint(name, self._shown)
+        return note("plain", f"Hint {self._shown} of {len(hints)}", hints[self._shown - 1])
+
+
+def solution_of(course: Course, lesson: Lesson, text: ExerciseText) -> str:
+    """Return the source of an exercise's solution. Raises ``SetupError`` if the course has none."""
+    notebook = json.loads(course.solutions(lesson).read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        if {"solution", text.name} <= set(cell["metadata"].get("tags", [])):
+            return "".join(cell["source"])
+    raise SetupError(f"The solution of {text.name} is not in this checkout.")
 
 
 def exercise(name: str, lab: Lab) -> Exercise:

@@ -1,4 +1,4 @@
-// One question, its answers as radio buttons, and a line that answers.
+// One question, its answers as radio buttons or a field for a number, and a line that answers.
 
 /** Make an element with a class and, if given, a text. */
 function make(tag, name, text = "") {
@@ -20,6 +20,21 @@ function makeChoice(choice, group, choose) {
   return label;
 }
 
+/** Make a field for a number, with a button; Enter commits, too. */
+function makeField(choose) {
+  const form = make("form", "form");
+  const field = make("input", "number");
+  field.type = "number";
+  field.step = "any";
+  field.setAttribute("aria-label", "Your number");
+  form.append(field, make("button", "commit", "That is my answer"));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    choose(field.value);
+  });
+  return form;
+}
+
 let groups = 0;
 
 function render({ model, el }) {
@@ -29,11 +44,16 @@ function render({ model, el }) {
   feedback.setAttribute("aria-live", "polite");
 
   const choose = (choice) => model.send({ choice });
-  const choices = model.get("choices").map((choice) => makeChoice(choice, group, choose));
-  root.append(make("legend", "question", model.get("question")), ...choices, feedback);
+  const answers =
+    model.get("kind") === "number"
+      ? [makeField(choose)]
+      : model.get("choices").map((choice) => makeChoice(choice, group, choose));
+  root.append(make("legend", "question", model.get("question")), ...answers, feedback);
 
   const show = () => {
-    for (const radio of root.querySelectorAll("input")) radio.checked = radio.value === model.get("chosen");
+    const chosen = model.get("chosen");
+    for (const radio of root.querySelectorAll("[type=radio]")) radio.checked = radio.value === chosen;
+    for (const field of root.querySelectorAll("[type=number]")) field.value = chosen || field.value;
     feedback.textContent = model.get("feedback");
     feedback.hidden = !model.get("feedback");
   };

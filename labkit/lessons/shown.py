@@ -69,13 +69,15 @@ def table(rows: Iterable[Mapping[str, object]], caption: str = "") -> Shown:
     rows = list(rows)
     columns = list(rows[0]) if rows else []
     cells = [[_cell(row[column]) for column in columns] for row in rows]
-    return Shown(_text_table(columns, cells, caption), _html_table(columns, cells, caption))
+    texts = [[cell.text for cell in row] for row in cells]
+    return Shown(_text_table(columns, texts, caption), _html_table(columns, cells, caption))
 
 
-def _cell(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value}"
+def _cell(value: object) -> Shown:
+    if isinstance(value, Shown):
+        return value
+    text = ("yes" if value else "no") if isinstance(value, bool) else f"{value}"
+    return Shown(text, _inline(text))
 
 
 def _text_table(columns: list[str], cells: list[list[str]], caption: str) -> str:
@@ -88,12 +90,12 @@ def _text_row(row: list[str], widths: list[int]) -> str:
     return "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-def _html_table(columns: list[str], cells: list[list[str]], caption: str) -> str:
+def _html_table(columns: list[str], cells: list[list[Shown]], caption: str) -> str:
     left = 'style="text-align: left"'
     head = "".join(f'<th scope="col" {left}>{_inline(column)}</th>' for column in columns)
     body = "".join(
-        f'<tr><th scope="row" {left}>{_inline(first)}</th>'
-        + "".join(f"<td {left}>{_inline(cell)}</td>" for cell in rest)
+        f'<tr><th scope="row" {left}>{first.html}</th>'
+        + "".join(f"<td {left}>{cell.html}</td>" for cell in rest)
         + "</tr>"
         for first, *rest in cells
     )

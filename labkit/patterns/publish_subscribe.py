@@ -7,6 +7,7 @@ billing, shipping and audit subscribe to what they need.
 from __future__ import annotations
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
@@ -40,6 +41,9 @@ Order = Mapping[str, Any]
 
 ANY_EVENT = "*"
 
+LOOK_UP_SECONDS = 0.05
+"""How soon a subscriber at work notices that it shall be faster."""
+
 WAIT_SECONDS = 20.0
 """The longest to wait for orders that should be on their way; a restart takes some."""
 
@@ -48,7 +52,8 @@ class Subscriber:
     """Somebody who reads the shop's orders and keeps what arrives.
 
     ``received`` holds the orders in the order they came; ``skipped`` counts those that the broker delivered
-    though the subscriber did not want them, because that broker cannot filter.
+    though the subscriber did not want them, because that broker cannot filter. ``seconds`` is how long it
+    works on each order before it has it; it may be changed at any time.
     """
 
     def __init__(self, name: str, event: str, subscription: Subscription[Any]) -> None:
@@ -57,6 +62,7 @@ class Subscriber:
         self.subscription = subscription
         self.received: list[Order] = []
         self.skipped = 0
+        self.seconds = 0.0
         self._grew = asyncio.Event()
 
     @property
@@ -64,14 +70,20 @@ class Subscriber:
         """The order numbers received so far, oldest first."""
         return [order["order"] for order in self.received]
 
-    def take(self, delivery: Delivery) -> None:
-        """Keep an order, or skip it if its header says that it is about something else."""
+    async def take(self, delivery: Delivery) -> None:
+        """Work on an order and keep it, or skip it if its header says that it is about something else."""
+        await self._work()
         event = (delivery.message.headers or {}).get("event", self.event)
         if self.event in (ANY_EVENT, event):
             self.received.append(delivery.value)
         else:
             self.skipped += 1
         self._grew.set()
+
+    async def _work(self) -> None:
+        began = time.monotonic()
+        while (left := began + self.seconds - time.monotonic()) > 0:  # noqa: ASYNC110  # it may change
+            await asyncio.sleep(min(left, LOOK_UP_SECONDS))
 
     async def until(self, count: int, within: float = WAIT_SECONDS) -> list[int]:
         """Wait until ``count`` orders were received, and return their numbers.
@@ -108,6 +120,12 @@ class Subscriber:
 
 class Orders(ABC, Generic[AnyClient]):
     """The shop's orders on one broker. A recipe below says how that broker publishes and subscribes."""
+
+    native: ClassVar[str]
+    """The broker's own things that this recipe uses, in a few words."""
+
+    built: ClassVar[str] = ""
+    """What the recipe had to build because the broker has no such thing; empty if nothing."""
 
     no_replay: ClassVar[str] = ""
     """Why nobody can subscribe to what was published before; empty where one can."""
@@ -184,6 +202,7 @@ class Orders(ABC, Generic[AnyClient]):
 class NatsOrders(Orders[NatsClient]):
     """NATS: the subject says what happened. Whoever is subscribed now gets a copy; nothing is kept."""
 
+    native = "subjects, wildcard subscriptions"
     no_replay = "Core NATS keeps nothing, so there is nothing to start from."
     confirms = False
 
@@ -206,6 +225,7 @@ class NatsOrders(Orders[NatsClient]):
 class RabbitmqOrders(Orders[RabbitmqClient]):
     """RabbitMQ: an exchange copies to queues; each subscriber has one, which keeps what it has not taken."""
 
+    native = "topic exchange, a durable queue for each subscriber, binding keys"
     no_replay = "A RabbitMQ queue holds what came after it was bound, and forgets what was acknowledged."
 
     async def channel(self) -> Channel:
@@ -229,6 +249,7 @@ class RabbitmqOrders(Orders[RabbitmqClient]):
 class RedisOrders(Orders[RedisClient]):
     """Redis: the channel says what happened. Whoever is subscribed now gets a copy; nothing is kept."""
 
+    native = "Pub/Sub channels, pattern subscriptions"
     no_replay = "Redis Pub/Sub keeps nothing, so there is nothing to start from."
 
     async def channel(self) -> Channel:
@@ -259,6 +280,9 @@ class RedisOrders(Orders[RedisClient]):
 
 class KafkaOrders(Orders[KafkaClient]):
     """Kafka: a log keeps all, and each subscriber has a place in it. It cannot filter: subscribers skip."""
+
+    native = "topic, a consumer group for each subscriber, earliest offset"
+    built = "a filter by header, in the subscriber"
 
     async def channel(self) -> Channel:
         return await self.client.topic("orders")

@@ -6,16 +6,15 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from labkit.errors import BrokerError, LabError, PublishRefused
-from labkit.patterns.publish_subscribe import Orders
 
-__all__ = ["Count", "Traffic", "make_order"]
+__all__ = ["Count", "TakesOrders", "Traffic", "make_order"]
 
 ITEMS = ("tea", "coffee", "honey", "bread")
 
@@ -33,6 +32,18 @@ def make_order(number: int) -> dict[str, Any]:
 def always_created(number: int) -> str:
     """Say what happened to order ``number``: it was created."""
     return "created"
+
+
+class TakesOrders(Protocol):
+    """Whatever orders can be published to, on one broker."""
+
+    @property
+    def broker(self) -> str: ...
+
+    @property
+    def confirms(self) -> bool: ...
+
+    async def publish(self, event: str, order: Mapping[str, Any], /) -> None: ...
 
 
 @dataclass(slots=True)
@@ -65,7 +76,7 @@ class Traffic:
 
     def __init__(
         self,
-        shops: Sequence[Orders[Any]],
+        shops: Sequence[TakesOrders],
         rate: float = 10.0,
         event_of: Callable[[int], str] = always_created,
     ) -> None:
@@ -141,7 +152,7 @@ class Traffic:
 class _Lane:
     """One broker's orders. Its task publishes until it reaches its goal, then waits for a new one."""
 
-    def __init__(self, shop: Orders[Any], traffic: Traffic) -> None:
+    def __init__(self, shop: TakesOrders, traffic: Traffic) -> None:
         self.shop = shop
         self.count = Count(0, 0 if shop.confirms else None, 0, 0)
         self._traffic = traffic

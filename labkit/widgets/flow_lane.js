@@ -31,16 +31,22 @@ export function glyphOf(kind) {
 export class LaneView {
   constructor(lane, { can, act, moves }) {
     this.lane = lane;
-    this.motion = new Motion();
     this.moves = moves;
-    this.rates = { in: new RateMeter(), out: new RateMeter() };
-    this.news = null;
-    this.readyUntil = 0;
     this.root = make("section", "lk-lane");
+    this.reset();
     this.root.dataset.broker = lane.broker;
     this.title = TITLES[lane.broker] ?? lane.broker;
     this.root.setAttribute("aria-label", this.title);
     this.root.append(this.makeHead(can, act), this.makeStage());
+  }
+
+  /** Forget what was shown: what is told next may be an earlier moment. */
+  reset() {
+    this.motion = new Motion();
+    this.rates = { in: new RateMeter(), out: new RateMeter() };
+    this.news = null;
+    this.readyUntil = 0;
+    delete this.root.dataset.state;
   }
 
   makeHead(can, act) {
@@ -141,6 +147,7 @@ export class LaneView {
     const { x, y, r } = layout.hub;
     put(this.hub, { x: x - r, y: y - r, w: 2 * r, h: 2 * r });
     this.publishers.forEach((node, at) => (node.failed.style.width = `${x - HALF_STATE - layout.publishers[at].x}px`));
+    if (this.news) this.subscribers.forEach((node, at) => this.showSubscriber(node, this.news.subscribers[at], at));
     this.recolour();
   }
 
@@ -149,8 +156,8 @@ export class LaneView {
     this.colours = readColours(this.root);
   }
 
-  /** Show what a batch tells about this lane; `at` is the kernel's clock in seconds. */
-  show(news, at) {
+  /** Show what a batch tells about this lane; `at` is the kernel's clock in seconds, `now` the picture's. */
+  show(news, at, now) {
     const before = this.news;
     this.news = news;
     // What is in doubt may have come in, but mostly it is in doubt because the broker is down.
@@ -163,7 +170,7 @@ export class LaneView {
     this.queues.forEach((node, index) => this.showQueue(node, news.depths[index]));
     const unheard = sumOf(news.publishers, [PUBLISHER.unheard]);
     setText(this.hub.lost, unheard ? `✕ ${formatCount(unheard)} unheard` : "");
-    if (before) this.drawWaiting(before, news);
+    if (before) this.drawWaiting(before, news, now);
   }
 
   showRates() {
@@ -193,10 +200,10 @@ export class LaneView {
     node.slots.forEach((slot, at) => slot.classList.toggle("lk-full", at >= SLOTS - (depth ?? 0)));
   }
 
-  drawWaiting(before, news) {
+  drawWaiting(before, news, now) {
     news.depths.forEach((depth, queue) => {
       const grown = Math.min(MOST_WAITING_DOTS, (depth ?? 0) - (before.depths[queue] ?? 0));
-      if (grown > 0 && this.moves()) this.motion.addWaiting(this.layout, queue, grown, performance.now() / 1000, DEPTH_SECONDS);
+      if (grown > 0 && this.moves()) this.motion.addWaiting(this.layout, queue, grown, now, DEPTH_SECONDS);
     });
   }
 
@@ -245,7 +252,8 @@ export class LaneView {
   }
 }
 
-function glyph(path) {
+/** A drawing on a field of 24 by 24. */
+export function glyph(path) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", "0 0 24 24");
   svg.setAttribute("aria-hidden", "true");

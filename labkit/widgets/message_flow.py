@@ -6,6 +6,7 @@ The page draws; this file tells it what is new, twenty times a second, and does 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any
@@ -21,6 +22,7 @@ from labkit.widgets.flow_batch import choose_dots, lane_counts, lane_words
 from labkit.widgets.flow_snapshot import FlowSnapshot, flow_image
 from labkit.widgets.live import Callback, LiveWidget
 from labkit.widgets.pump import Reading
+from labkit.widgets.recording import Recording
 
 __all__ = ["RATES", "MessageFlow"]
 
@@ -70,6 +72,7 @@ class MessageFlow(LiveWidget):
         self._depths: dict[LaneQueue, int | None] = {}
         self._depth_task: asyncio.Task[None] | None = None
         self._changes: list[list[Any]] = []
+        self._recordings: list[Recording] = []
         self._unobserve: dict[str, Callable[[], None]] = {}
         self._said: dict[str, Any] = {}
         self._said_at = perf_counter()
@@ -100,7 +103,10 @@ class MessageFlow(LiveWidget):
         is_new = news != self._said or dots or self._changes
         if is_new or reading.at - self._said_at >= HEARTBEAT_SECONDS:
             changes, self._changes = self._changes, []
-            self.send({"type": "batch", "at": reading.at, **news, "dots": dots, "changes": changes})
+            batch = {"type": "batch", "at": reading.at, **news, "dots": dots, "changes": changes}
+            self.send(batch)
+            for recording in self._recordings:
+                recording.add(self.lanes_shown, batch)
             self._said = news
             self._said_at = reading.at
 
@@ -146,8 +152,37 @@ class MessageFlow(LiveWidget):
         else:
             self.run_callback(self._callbacks[kind], content["broker"])
 
+    def record(self) -> Recording:
+        """Begin to record what this picture shows, whether a page shows it or not, and return the recording.
+
+        It grows while the loop runs, until ``recording.stop()``, the end of the picture, or ten minutes of
+        traffic; ``recording.save(path)`` keeps it, ``play(path)`` shows it.
+
+        Raises ``LabError`` if the picture is stopped, or was made without a running loop.
+        """
+        if self._is_stopped or self._loop is None:
+            why = "is stopped" if self._is_stopped else "was made where no event loop runs"
+            raise LabError(
+                f"Nothing to record: {self!r} {why}.", remedy="call lab.flow(...).record() in a cell"
+            )
+        recording = Recording(self.title, on_stop=lambda: self._recorded(recording))
+        versions = {lane.broker: self._servers.get(lane.broker) for lane in self.lanes}
+        recording.brokers = {broker: server.version for broker, server in versions.items() if server}
+        self._recordings.append(recording)
+        self.greet()
+        self._pump().watch(self, math.inf)
+        return recording
+
+    def _recorded(self, recording: Recording) -> None:
+        self._recordings.remove(recording)
+        if not self._recordings and not self._is_stopped:
+            self._pump().forget(self)
+            self._pump().watch(self)  # a page may still show it, and says so every two seconds
+
     def stop(self) -> None:
         super().stop()
+        for recording in list(self._recordings):
+            recording.stop()
         for unobserve in self._unobserve.values():
             unobserve()
         self._unobserve.clear()

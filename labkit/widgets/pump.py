@@ -59,9 +59,10 @@ class Pump:
         """Whether anybody is watched."""
         return self._task is not None and not self._task.done()
 
-    def watch(self, widget: Watched) -> None:
+    def watch(self, widget: Watched, seconds: float = WATCH_SECONDS) -> None:
         """Serve this widget for the next seconds; called again and again while a page shows it."""
-        self._watched_until[widget] = perf_counter() + WATCH_SECONDS
+        known = self._watched_until.get(widget, 0.0)
+        self._watched_until[widget] = max(known, perf_counter() + seconds)
         if not self.is_running:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="widget pump")
 

@@ -208,19 +208,20 @@ class FlowOnPage:
         self.root = page.locator(".lk-flow").first
 
     def lane(self, broker: str) -> Locator:
-        """Return one broker's lane."""
+        """Return one broker's lane, or its lanes."""
         return self.root.locator(f'.lk-lane[data-broker="{broker}"]')
 
     async def sent(self, broker: str) -> int:
-        """Return what the first publisher's counter says."""
-        return _number(await self.lane(broker).locator(".lk-publisher .lk-count").first.inner_text())
+        """Return what the counters of all publishers say, together."""
+        counts = await self.lane(broker).locator(".lk-publisher .lk-count").all_inner_texts()
+        return sum(map(_number, counts))
 
-    async def received(self, broker: str) -> dict[str, int]:
-        """Return what each subscriber's counter says, by name."""
+    async def received(self, broker: str) -> list[tuple[str, int]]:
+        """Return what each subscriber's counter says, with its name."""
         nodes = self.lane(broker).locator(".lk-subscriber")
         names = await nodes.locator(".lk-label").all_inner_texts()
         counts = await nodes.locator(".lk-count").all_inner_texts()
-        return dict(zip(names, map(_number, counts), strict=True))
+        return sorted(zip(names, map(_number, counts), strict=True))
 
     async def state(self, broker: str) -> str | None:
         """Return the state the lane shows."""

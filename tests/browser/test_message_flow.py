@@ -57,7 +57,7 @@ async def flow_of(notebook: NotebookPage) -> FlowOnPage:
 
 
 async def totals_on_page(flow: FlowOnPage) -> dict[str, int]:
-    return {"sent": await flow.sent("nats"), **await flow.received("nats")}
+    return {"sent": await flow.sent("nats"), **dict(await flow.received("nats"))}
 
 
 async def totals_in_kernel(notebook: NotebookPage) -> dict[str, int]:

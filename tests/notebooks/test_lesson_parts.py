@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,8 +15,18 @@ from labkit.lessons import Exercise, answer_of, predict, show_source, table, wai
 from labkit.lessons.checks.words import listed
 from labkit.lessons.course import Course, ExerciseText, Lesson, read_course
 from labkit.lessons.exercise import Attempt, Finding
+from labkit.lessons.progress import read_progress
 from labkit.lessons.shown import note
 from labkit.message import Message
+
+
+@pytest.fixture(autouse=True)
+def own_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A progress file of the test's own."""
+    file = tmp_path / "progress.json"
+    monkeypatch.setenv("LABKIT_PROGRESS", str(file))
+    return file
+
 
 REASONS = {0: "Nobody kept them.", 3: "They were kept."}
 
@@ -129,6 +140,20 @@ def test_hints_come_one_at_a_time_and_only_after_a_try() -> None:
         "Look closer.",
         "Look closer.",
     ]
+
+
+def test_hints_go_on_in_the_next_session() -> None:
+    for hint in ("Look.", "Look closer."):
+        exercise = exercise_of(finds)
+        said(exercise, lambda: 2)
+        assert exercise.hint().text.splitlines()[-1] == hint
+
+
+def test_an_exercise_that_passed_is_in_the_progress_and_one_that_failed_is_not() -> None:
+    said(exercise_of(finds), lambda: 2)
+    assert read_progress().exercises == frozenset()
+    said(exercise_of(finds), lambda: 3)
+    assert read_progress().exercises == {"count"}
 
 
 def test_an_exercise_for_a_missing_broker_says_how_to_get_it() -> None:

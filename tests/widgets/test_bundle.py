@@ -9,7 +9,7 @@ import pytest
 
 from labkit.widgets import bundle
 
-STEMS = ("message_flow", "broker_cards", "guarantees_table")
+STEMS = ("message_flow", "flow_player", "broker_cards", "guarantees_table")
 DECLARED = re.compile(r"^(?:async )?(?:const|let|function|class) (\w+)", re.MULTILINE)
 
 every_widget = pytest.mark.parametrize("stem", STEMS)

@@ -41,6 +41,8 @@ class Replies:
         self._opening = asyncio.Lock()
         self._numbers = itertools.count(1)
         self._waiting: dict[str, _Question] = {}
+        self.late = 0
+        """Replies that came when nobody waited for them any more."""
         denials.listeners.add(self._hear_denied)
         denials.on_loss.add(self._hear_lost)
 
@@ -92,7 +94,9 @@ class Replies:
 
     async def _hear(self, reply: Msg) -> None:
         question = self._waiting.get(reply.subject.rpartition(".")[2])
-        if question is not None:  # else it came too late: nobody waits any more
+        if question is None:
+            self.late += 1
+        else:
             _end(question.answer, reply)
 
     def _hear_denied(self, act: str, denied: NotAllowed) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from labkit.brokers.kafka.channels.delivery import TopicDelivery
 from labkit.brokers.kafka.channels.topic import Topic
 from labkit.brokers.kafka.client import KafkaClient
 from labkit.errors import BrokerError, SettleFailed
@@ -59,6 +60,25 @@ async def test_a_handler_that_returns_commits(client: KafkaClient, topic: Topic)
         await until(lambda: len(seen) == 4)
     places = await client.admin.group_offsets(group)
     assert [place >= 3 for place in places.values()] == [True]
+
+
+async def test_what_a_handler_was_at_work_on_when_it_was_closed_comes_again(topic: Topic) -> None:
+    group = unique("billing")
+    await publish(topic, 3)
+    begun: list[int] = []
+    done: list[int] = []
+
+    async def slow(delivery: TopicDelivery) -> None:
+        begun.append(delivery.value)
+        if delivery.value == 1:
+            await asyncio.Event().wait()
+        done.append(delivery.value)
+
+    async with topic.subscribe("anna", group=group, start="earliest").run(slow):
+        await until(lambda: begun == [0, 1])
+    assert done == [0]
+    async with topic.subscribe("bert", group=group, start="earliest") as subscription:
+        assert await take(subscription, 2) == [1, 2]
 
 
 async def test_an_error_gives_the_message_back_and_it_is_not_skipped(topic: Topic) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -113,6 +114,36 @@ async def test_a_request_ends_though_the_broker_is_frozen(
                 await client.subject(name).request(4, timeout=0.1)
         finally:
             await server.resume()
+
+
+async def test_a_reply_that_comes_too_late_is_counted_and_dropped(client: NatsClient, name: str) -> None:
+    subject = client.subject(name)
+    async with subject.subscribe("slow") as questions:
+        with pytest.raises(NoReply):
+            await subject.request(4, timeout=0.1)
+        await (await anext(questions)).reply(5)
+        await until(lambda: client.replies.late == 1)
+
+
+async def test_a_message_with_an_inbox_is_replied_to_by_all_who_hear_it(
+    client: NatsClient, name: str
+) -> None:
+    subject, inbox = client.subject(name), client.subject(client.native.new_inbox())
+    async with inbox.subscribe("buyer") as replies, AsyncExitStack() as stack:
+        for price in (3, 4):
+            supplier = subject.subscribe(f"for {price}").run(lambda asked, price=price: asked.reply(price))
+            await stack.enter_async_context(supplier)
+        await subject.publish("tea", reply_to=inbox.name)
+        assert {(await anext(replies)).value, (await anext(replies)).value} == {3, 4}
+
+
+async def test_a_message_with_an_inbox_that_nobody_hears_is_answered_by_the_server(
+    client: NatsClient, name: str
+) -> None:
+    inbox = client.subject(client.native.new_inbox())
+    async with inbox.subscribe("buyer") as replies:
+        await client.subject(name).publish("tea", reply_to=inbox.name)
+        assert (await anext(replies)).message.headers == {"Status": "503"}
 
 
 async def test_what_is_no_request_cannot_be_replied_to(client: NatsClient, name: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any
 
 import pytest
@@ -142,3 +142,25 @@ async def test_a_caller_that_was_closed_says_so(client: RabbitmqClient, name: st
         pass
     with pytest.raises(ChannelClosed):
         await caller.call(name, 1)
+
+
+async def test_everybody_at_a_fanout_exchange_is_asked_and_each_reply_is_heard(
+    client: RabbitmqClient, name: str
+) -> None:
+    everybody = await client.exchange(name, "fanout")
+    for factor in (2, 3):
+        queue = await client.queue(f"{name}.{factor}", bind=(everybody, ""), exclusive=True)
+
+        async def multiply(delivery: QueueDelivery, factor: int = factor) -> None:
+            await delivery.reply(delivery.value * factor)
+
+        (await queue.subscribe(f"by {factor}").open()).run(multiply)
+    caller = await client.caller()
+    async with asyncio.timeout(20.0), aclosing(caller.call_all(everybody, 5)) as replies:
+        assert {(await anext(replies)).value, (await anext(replies)).value} == {10, 15}
+
+
+async def test_a_fanout_exchange_without_queues_says_so_at_once(client: RabbitmqClient, name: str) -> None:
+    caller = await client.caller()
+    with pytest.raises(NoResponders, match=name):
+        await anext(caller.call_all(await client.exchange(name, "fanout"), 5))

@@ -59,9 +59,9 @@ class TopicSubscription(Subscription[TopicDelivery]):
     """One subscriber of a topic, or of several.
 
     It stores its place about once a second and when it closes: a message counts as done when the next one is
-    asked for, never when the handler raised. After a crash it therefore reads a little again. With
-    ``commit="manual"`` it stores a place only when a delivery is acknowledged; ``run`` does so when the
-    handler has returned.
+    asked for, never when the handler raised, or was at work when it was closed. After a crash it therefore
+    reads a little again. With ``commit="manual"`` it stores a place only when a delivery is acknowledged;
+    ``run`` does so when the handler has returned.
     """
 
     channel: Topic
@@ -307,7 +307,7 @@ class TopicSubscription(Subscription[TopicDelivery]):
         await stop_consumer(self._native)
 
     async def _unsubscribe(self) -> None:
-        if self.error is None:
+        if self.error is None and not self._was_cut_short:
             self._progress.finish_last()
         self._ahead.clear()
         await self._progress.store(self._native)

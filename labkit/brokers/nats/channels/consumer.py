@@ -160,6 +160,19 @@ class ConsumerSubscription(NatsSubscription[StreamDelivery]):
         await self._give_back_waiting()
         await super()._unsubscribe()
 
+    async def vanish(self) -> None:
+        """Go as a program that was killed goes: nothing is acknowledged, and nothing given back.
+
+        What JetStream had sent comes again when ``ack_wait`` is over. Nobody's interest is left at the
+        server, as when a connection breaks; this program's own connection stays, because others use it.
+        """
+        if not self._is_open:
+            return
+        self._is_open = False
+        self.client.release(self)
+        await self._end_worker()
+        await NatsSubscription._unsubscribe(self)
+
     async def _give_back_waiting(self) -> None:
         """Give back what the subscriber never saw, so that others need not wait for ``ack_wait``."""
         queue = self._native._pending_queue if self._native is not None else None

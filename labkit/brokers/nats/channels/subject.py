@@ -39,9 +39,17 @@ class Subject(Channel):
         self._is_well_formed = False
 
     async def publish(
-        self, value: object, *, headers: Mapping[str, str] | None = None, publisher: str = "shop"
+        self,
+        value: object,
+        *,
+        headers: Mapping[str, str] | None = None,
+        reply_to: str = "",
+        publisher: str = "shop",
     ) -> None:
         """Send one message to whoever is subscribed. NATS does not say whether anybody is.
+
+        With ``reply_to``, a subject, it does: there the server itself answers, with status 503, if nobody is,
+        and there whoever hears it may reply, several if several do.
 
         Returns when the message is in the connection's buffer. Raises ``PublishRefused`` if it is too big,
         the subject is malformed, or the buffer of a lost connection is full; ``Unsupported`` for a wildcard;
@@ -61,9 +69,10 @@ class Subject(Channel):
             native = client.native
             if self._is_well_formed and native._status == CONNECTED and len(data) <= native._max_payload:
                 # All that nats-py's publish looks at first, the subject too, with every message.
-                await native._send_publish(self.name, "", data, len(data), dict(headers) if headers else None)
+                native_headers = dict(headers) if headers else None
+                await native._send_publish(self.name, reply_to, data, len(data), native_headers)
             else:
-                await native.publish(self.name, data, "", dict(headers) if headers else None)
+                await native.publish(self.name, data, reply_to, dict(headers) if headers else None)
                 self._is_well_formed = True
             if client.is_secured or client.denials.unheard:
                 await client.check_allowed(self.name)

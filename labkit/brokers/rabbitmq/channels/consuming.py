@@ -70,6 +70,23 @@ class Consuming(InboxSubscription[AnyDelivery]):
         with suppress(BrokerError):  # a connection that is gone took the subscription with it
             await ask(self._leave(), f"RabbitMQ did not unsubscribe {self.name}", "")
 
+    async def vanish(self) -> None:
+        """Go as a program that was killed goes: its AMQP channel ends, and nothing was acknowledged.
+
+        RabbitMQ hears of it at once, and hands out again what this subscriber had.
+        """
+        if not self._is_open:
+            return
+        self._is_open = False
+        self.channel.client.release(self)
+        await self._end_worker()
+        with suppress(BrokerError):  # a broker that is gone took the channel with it
+            await ask(self._end_channel(), f"RabbitMQ did not close the channel of {self.name}", "")
+        self._inbox.put_nowait(None)  # whoever still waits for a delivery learns that there will be none
+
+    async def _end_channel(self) -> None:
+        await self._channel.close()
+
     async def _leave(self) -> None:
         if self.channel.client.native.connected.is_set():
             await self._native.cancel(self._tag)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from secrets import token_hex
 from types import TracebackType
@@ -12,6 +13,7 @@ from aio_pika.abc import AbstractIncomingMessage, AbstractRobustChannel
 
 from labkit.brokers.delivery import Delivery
 from labkit.brokers.rabbitmq.channels.consuming import read_message
+from labkit.brokers.rabbitmq.channels.exchange import Exchange
 from labkit.brokers.rabbitmq.channels.outlet import Outlet
 from labkit.brokers.rabbitmq.channels.properties import Properties
 from labkit.brokers.rabbitmq.channels.queue import Queue
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Caller", "Reply", "ReplyWay"]
 
 ReplyWay = Literal["direct", "queue"]
+_First = asyncio.Future["Reply"]
+_All = asyncio.Queue["Reply"]
 
 
 class Reply(Delivery):
@@ -55,7 +59,7 @@ class Caller:
         self.late = 0
         """Replies that came when nobody waited for them any more."""
         self._is_direct = reply == "direct"
-        self._waiting: dict[str, tuple[str, asyncio.Future[Reply]]] = {}
+        self._waiting: dict[str, tuple[str, _First | _All]] = {}
         self._asked = 0
         self._channel: AbstractRobustChannel | None = None
 
@@ -95,21 +99,9 @@ class Caller:
         (a queue nobody reads from looks the same); and what ``Queue.publish`` raises. A request that nobody
         took in this time expires.
         """
-        if self._channel is None:
-            raise ChannelClosed(
-                f"The caller {self.name} is not open.", broker="rabbitmq", remedy="`await client.caller()`"
-            )
         name = queue if isinstance(queue, str) else queue.name
-        self._asked += 1
-        request = f"{token_hex(8)}-{self._asked}"
-        sent: Properties = {
-            "expiration": timeout,
-            **properties,
-            "reply_to": self.reply_to,
-            "correlation_id": request,
-        }
-        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._waiting[request] = (name, answer)
+        answer: _First = asyncio.get_running_loop().create_future()
+        sent = self._request(name, answer, timeout, properties)
         try:
             async with asyncio.timeout(timeout):
                 await self._ask(name, value, sent)
@@ -121,24 +113,61 @@ class Caller:
                 remedy="check that somebody reads this queue; the work may have been done all the same",
             ) from error
         finally:
-            del self._waiting[request]
+            del self._waiting[sent["correlation_id"]]
 
-    async def _ask(self, queue: str, value: object, properties: Properties) -> None:
-        if await self.client.way(queue).publish(self._outlet, queue, value, self.name, properties):
+    async def call_all(
+        self, exchange: Exchange, value: object, **properties: Unpack[Properties]
+    ) -> AsyncGenerator[Reply, None]:
+        """Send a request to every queue of a fanout exchange, and yield the replies as they come, for ever.
+
+        Nobody knows how many there will be: give it a deadline, and close it (``contextlib.aclosing``).
+        Raises ``NoResponders`` if no queue is bound; and what ``Exchange.publish`` raises.
+        """
+        answers: _All = asyncio.Queue()
+        sent = self._request(exchange.name, answers, None, properties)
+        try:
+            await self._ask(exchange.name, value, sent, is_exchange=True)
+            while True:
+                yield await answers.get()
+        finally:
+            del self._waiting[sent["correlation_id"]]
+
+    def _request(
+        self, name: str, answer: _First | _All, seconds: float | None, properties: Properties
+    ) -> Properties:
+        """Take note that somebody waits; return the properties of the request."""
+        if self._channel is None:
+            raise ChannelClosed(
+                f"The caller {self.name} is not open.", broker="rabbitmq", remedy="`await client.caller()`"
+            )
+        self._asked += 1
+        request = f"{token_hex(8)}-{self._asked}"
+        self._waiting[request] = (name, answer)
+        limit: Properties = {} if seconds is None else {"expiration": seconds}
+        return {**limit, **properties, "reply_to": self.reply_to, "correlation_id": request}
+
+    async def _ask(
+        self, name: str, value: object, properties: Properties, *, is_exchange: bool = False
+    ) -> None:
+        way = self.client.way(name)
+        exchange, key = (name, "") if is_exchange else ("", name)
+        if await way.publish(self._outlet, key, value, self.name, properties, exchange=exchange):
             return
-        raise NoResponders(
-            f"There is no queue {queue!r} for a request.", broker="rabbitmq", remedy="start who replies first"
-        )
+        what = f"No queue is bound to {name!r}" if is_exchange else f"There is no queue {name!r}"
+        raise NoResponders(f"{what} for a request.", broker="rabbitmq", remedy="start who replies first")
 
     async def _arrived(self, native: AbstractIncomingMessage) -> None:
-        queue, answer = self._waiting.get(native.correlation_id or "", ("", None))
-        if answer is None or answer.done():
+        asked, answer = self._waiting.get(native.correlation_id or "", ("", None))
+        if answer is None or (isinstance(answer, asyncio.Future) and answer.done()):
             self.late += 1
             return
         reply = Reply(native, read_message)
-        if (delivered := self.client.meter(Kind.DELIVERED, replies_of(queue), self.name)) is not None:
+        if (delivered := self.client.meter(Kind.DELIVERED, replies_of(asked), self.name)) is not None:
             delivered(reply.message)
-        answer.set_result(reply)
+        if isinstance(answer, asyncio.Future):
+            answer.set_result(reply)
+        else:
+            answer.put_nowait(reply)
 
     async def close(self) -> None:
         """Ask no more. Replies still on their way are dropped."""

@@ -19,7 +19,14 @@ class Way(Channel):
     kind = "queue"
 
     async def publish(
-        self, outlet: Outlet, key: str, value: object, publisher: str, properties: Properties
+        self,
+        outlet: Outlet,
+        key: str,
+        value: object,
+        publisher: str,
+        properties: Properties,
+        *,
+        exchange: str = "",
     ) -> bool | None:
         """Send one message and wait for its confirm; returns whether there is a queue it went to.
 
@@ -27,7 +34,7 @@ class Way(Channel):
         """
         body = encode(value)
         to_a_queue = not key.startswith(DIRECT)
-        send = outlet.send("", key, body, properties, mandatory=to_a_queue)
+        send = outlet.send(exchange, key, body, properties, mandatory=to_a_queue)
         meters = self.meters(publisher)
         if meters is None:
             returned = await send

@@ -176,6 +176,15 @@ class Group:
                     meter(message)
         return aside
 
+    async def put_aside(self, delivery: GroupDelivery) -> None:
+        """Put one delivery aside, as ``dead_letter`` does, however often it was handed out."""
+        row = Pending(delivery.id, delivery.worker, 0.0, delivery.attempt or 1)
+        message = await self._put_aside(row)
+        await delivery.give_back()  # which only says, here, that this worker is done with it
+        meter = self.client.meter(Kind.DEAD_LETTERED, self.stream.name, self.name)
+        if message is not None and meter is not None:
+            meter(message)
+
     async def _put_aside(self, row: Pending) -> Message | None:
         what = f"Redis did not put {row.id} of {self._label} aside"
         found = entries_in(await self.client.ask(what, "XRANGE", self.stream.name, row.id, row.id))
