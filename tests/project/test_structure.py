@@ -14,7 +14,7 @@ ROOT = Path(labkit.__file__).parent
 MODULES = sorted(
     ".".join(path.relative_to(ROOT.parent).with_suffix("").parts)
     for path in ROOT.rglob("*.py")
-    if path.name != "__init__.py" and path.name != "__main__.py"
+    if path.name not in ("__init__.py", "__main__.py") and path.parent.name != "exports"
 )
 
 # Each layer may import itself and those before it.

@@ -20,7 +20,6 @@ from uuid import uuid4
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition  # type: ignore[import-untyped]
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]
-from aiokafka.protocol.admin import DeleteGroupsRequest  # type: ignore[import-untyped]
 
 DEFAULT_ADDRESS = "127.0.0.1:9092"
 DEADLINE = 10.0
@@ -101,13 +100,6 @@ async def report(inboxes: Inboxes) -> None:
     print("Each service got its own copy. A late subscriber gets the old events only if it asks for them.")
 
 
-async def delete(admin: AIOKafkaAdminClient, topic: str) -> None:
-    """Delete the topic and the groups. For groups aiokafka has no method, so it is Kafka's own request."""
-    await admin.delete_topics([topic])
-    for group in (f"{topic}.{name}" for name in SUBSCRIBERS):
-        await admin._send_request(DeleteGroupsRequest([group]), await admin.find_coordinator(group))
-
-
 async def main(address: str) -> None:
     """Connect, run, and leave nothing behind."""
     topic = f"orders-{uuid4().hex[:8]}"
@@ -115,8 +107,9 @@ async def main(address: str) -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=address)
         stack.push_async_callback(admin.close)
         await admin.start()
-        # The stack runs backwards: the consumers stop before their topic goes.
-        stack.push_async_callback(delete, admin, topic)
+        # The stack runs backwards: the consumers stop before their topic goes. The places of their groups go
+        # with it, and Kafka itself removes an empty group.
+        stack.push_async_callback(admin.delete_topics, [topic])
         # One partition, because Kafka keeps the order of events only inside a partition.
         await admin.create_topics([NewTopic(topic, num_partitions=1, replication_factor=1)])
         producer = await stack.enter_async_context(AIOKafkaProducer(bootstrap_servers=address))
