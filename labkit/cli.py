@@ -1,4 +1,4 @@
-"""``labkit`` in a terminal: install, doctor, up, down, status, lab, lessons, bench."""
+"""``labkit`` in a terminal: install, doctor, up, down, status, lab, lessons, export, bench."""
 
 from __future__ import annotations
 
@@ -75,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     lab.set_defaults(run=_lab)
 
     _add_lessons(commands)
+    _add_export(commands)
 
     bench = commands.add_parser("bench", help="measure the lab's channels beside the raw clients")
     _add_brokers(bench)
@@ -105,6 +106,15 @@ def _add_lessons(commands: Any) -> None:
     hint.add_argument("exercise", metavar="EXERCISE", help="its name, as in exercise(...)")
     hint.add_argument("--solution", action="store_true", help="print the solution instead")
     hint.set_defaults(run=_lessons_hint)
+
+
+def _add_export(commands: Any) -> None:
+    export = commands.add_parser("export", help="write a lesson's pattern as a script with plain clients")
+    export.add_argument("lesson", nargs="?", metavar="LESSON", help="say, 03_work_queue; none lists them")
+    _add_brokers(export)
+    export.add_argument("--to", type=Path, default=Path(), metavar="FOLDER", help="write here (default: .)")
+    export.add_argument("--force", action="store_true", help="overwrite what is there")
+    export.set_defaults(run=_export)
 
 
 def _add_brokers(command: argparse.ArgumentParser) -> None:
@@ -184,6 +194,14 @@ def _lessons_hint(options: argparse.Namespace) -> int:
     from labkit.lessons.terminal import main_hint
 
     return main_hint(options.exercise, options.solution)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from labkit.lessons.export import main_export, main_exportable
+
+    if options.lesson is None:
+        return main_exportable()
+    return main_export(options.lesson, _chosen(options), options.to, options.force)
 
 
 def _bench(options: argparse.Namespace) -> int:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from labkit.brokers.rabbitmq.client import RabbitmqClient
 from labkit.feed import Feed
 from labkit.servers import Fleet
 from labkit.servers.process import ProcessServer
+from tests.brokers.rabbitmq.support import evaluated
 from tests.support import unique
 
 Evaluate = Callable[[str], Awaitable[str]]
@@ -45,18 +45,4 @@ def name() -> str:
 def evaluate(server: ProcessServer) -> Evaluate:
     """Return what has the broker evaluate a line of Erlang, as ``rabbitmqctl eval`` does."""
 
-    async def ask(code: str) -> str:
-        erlang = server.program.parts["erlang"]
-        process = await asyncio.create_subprocess_exec(
-            *(str(erlang / "bin" / "erl_call"), "-address", f"localhost:{server.ports['cluster']}"),
-            *("-c", "lab", "-e"),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={**os.environ, "HOME": str(server.folder / "home")},
-        )
-        told, _ = await process.communicate(f"{code}\n".encode())
-        assert told.startswith(b"{ok,"), told
-        return told.decode()
-
-    return ask
+    return partial(evaluated, server)
