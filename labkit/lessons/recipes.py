@@ -1,4 +1,4 @@
-"""The four recipes of a pattern, side by side: what each broker's own code looks like."""
+"""The four recipes of a pattern, side by side: with the lab's channels, or with plain clients."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pygments.token import STANDARD_TYPES
 
 from labkit.brokers import TITLES
 from labkit.errors import LabError
+from labkit.lessons.export import script_of
 from labkit.widgets.bundle import style
 from labkit.widgets.page import PageWidget
 
@@ -26,7 +27,9 @@ Line = list[tuple[str, str]]
 
 
 class Recipes(PageWidget):
-    """A column for each broker, and a switch for one alone. Make one with ``show_recipes``.
+    """A column for each broker, a switch for one alone, and one for its plain client.
+
+    Make one with ``show_recipes``.
 
     The page only shows; it has nothing to send.
     """
@@ -36,12 +39,15 @@ class Recipes(PageWidget):
 
     recipes: Any = traitlets.List().tag(sync=True)
 
-    def __init__(self, recipes: Mapping[str, type]) -> None:
+    command: Any = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, recipes: Mapping[str, type], lesson: str | None = None) -> None:
         unknown = [broker for broker in recipes if broker not in TITLES]
         if unknown:
             raise LabError(f"There is no broker {unknown[0]!r}.", remedy=f"one of: {', '.join(TITLES)}")
         self._sources = {broker: inspect.getsource(one).rstrip() for broker, one in recipes.items()}
         super().__init__(
+            command=f"labkit export {lesson}" if lesson else "",
             recipes=[
                 {
                     "broker": broker,
@@ -49,19 +55,21 @@ class Recipes(PageWidget):
                     "native": getattr(one, "native", ""),
                     "built": getattr(one, "built", ""),
                     "lines": highlighted(self._sources[broker]),
+                    "plain": highlighted(_script(lesson, broker)) if lesson else [],
                 }
                 for broker, one in recipes.items()
-            ]
+            ],
         )
 
     def __repr__(self) -> str:
         return f"<recipes: {', '.join(TITLES[broker] for broker in self._sources)}>"
 
     def fallback(self) -> str:
-        return "".join(
+        columns = "".join(
             f"<details><summary>{TITLES[broker]}</summary><pre><code>{escape(source)}</code></pre></details>"
             for broker, source in self._sources.items()
         )
+        return columns + (f"<p>With plain clients: <code>{self.command}</code></p>" if self.command else "")
 
 
 def highlighted(source: str) -> list[Line]:
@@ -75,10 +83,15 @@ def highlighted(source: str) -> list[Line]:
     return [[part for part in line if part[1]] for line in lines]
 
 
-def show_recipes(recipes: Mapping[str, type]) -> Recipes:
-    """Show the source of each broker's recipe, side by side: ``show_recipes(RECIPES)``.
+def _script(lesson: str, broker: str) -> str:
+    return script_of(lesson, broker).read_text("utf-8").rstrip()
+
+
+def show_recipes(recipes: Mapping[str, type], lesson: str | None = None) -> Recipes:
+    """Show the source of each broker's recipe, side by side: ``show_recipes(RECIPES, "03_work_queue")``.
 
     ``recipes`` maps brokers to classes. What a class says it uses (``native``) and had to build (``built``)
-    stands above its source. Raises ``LabError`` for a broker there is none of.
+    stands above its source. With a ``lesson``, a switch shows the scripts that ``labkit export`` writes:
+    the pattern with plain clients. Raises ``LabError`` for a broker or a script there is none of.
     """
-    return Recipes(recipes)
+    return Recipes(recipes, lesson)

@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240
 RECIPES = (
     "from labkit.lessons import show_recipes\n"
     "from labkit.patterns.publish_subscribe import RECIPES\n"
-    "show_recipes(RECIPES)"
+    "show_recipes(RECIPES, '01_publish_subscribe')"
 )
 DIALS = (
     "from labkit.lessons import Dial, dials\n"
@@ -47,8 +47,15 @@ async def test_recipes_are_shown_side_by_side_or_one_alone_by_mouse_or_keys(
     assert await columns.count() == 1
     assert "class RabbitmqOrders" in await columns.inner_text()
     await notebook.picture("recipes-one")
-    await notebook.page.locator(".lk-rradio:checked").press("ArrowRight")
+    await notebook.page.locator(".lk-rradio:checked").first.press("ArrowRight")
     assert "class RedisOrders" in await columns.inner_text()
+
+    await notebook.page.locator(".lk-rchoice", has_text="Plain client").click()
+    assert "from redis.asyncio import Redis" in await columns.inner_text()
+    assert "class RedisOrders" not in await columns.inner_text()
+    await notebook.page.locator(".lk-rchoice", has_text="Side by side").click()
+    assert await columns.count() == 4
+    await notebook.picture("recipes-plain")
 
 
 async def test_a_dial_turns_during_an_async_cell_by_mouse_or_keys_and_shows_what_went_wrong(

@@ -12,6 +12,7 @@ from labkit.brokers import BROKERS
 from labkit.errors import LabError
 from labkit.guarantees import Aspect
 from labkit.lessons import Dial, dials, predict_number, promises, show_recipes
+from labkit.lessons.export import script_of
 from labkit.lessons.recipes import highlighted
 from labkit.patterns.publish_subscribe import RECIPES, NatsOrders
 from tests.support import until
@@ -35,6 +36,14 @@ def test_recipes_read_without_a_kernel_and_the_same_each_time() -> None:
     assert data["text/plain"] == repr(show_recipes(RECIPES)) == "<recipes: NATS, RabbitMQ, Redis, Kafka>"
     assert data["text/html"].count("<details>") == 4
     assert "class KafkaOrders" in data["text/html"]
+
+
+def test_with_a_lesson_the_script_that_is_exported_is_shown_too() -> None:
+    shown = show_recipes(RECIPES, "01_publish_subscribe")
+    for one in shown.recipes:
+        source = "\n".join("".join(text for _, text in line) for line in one["plain"])
+        assert source == script_of("01_publish_subscribe", one["broker"]).read_text("utf-8").rstrip()
+    assert "labkit export 01_publish_subscribe" in shown.fallback()
 
 
 def test_source_is_escaped_where_it_becomes_html() -> None:
