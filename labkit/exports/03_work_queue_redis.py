@@ -47,9 +47,9 @@ async def attempts(redis: Redis, name: str, job: str) -> int:
     return int(pending["times_delivered"])
 
 
-async def work(redis: Redis, name: str, worker: str, packed: list[str]) -> None:
+async def work(redis: Redis, name: str, worker: str, packed: list[str], closing: asyncio.Event) -> None:
     """Take one job after another, and acknowledge each when it is done."""
-    while True:
+    while not closing.is_set():
         for job, fields in await take(redis, name, worker):
             if fields["order"] != POISON:
                 packed.append(fields["order"])
@@ -88,15 +88,15 @@ async def run(redis: Redis, name: str) -> None:
     await take(redis, name, "Eve")  # And that was the last that was heard of her.
     show("waiting, in Eve's hands", await counts(redis, name), (9, 1))
     packed: list[str] = []
-    workers = [asyncio.create_task(work(redis, name, worker, packed)) for worker in ("Ann", "Bob")]
+    closing = asyncio.Event()
+    workers = [asyncio.create_task(work(redis, name, one, packed, closing)) for one in ("Ann", "Bob")]
     try:
         async with asyncio.timeout(DEADLINE):
             while len(packed) < len(PACKABLE) or await counts(redis, name) != (0, 0):
                 await asyncio.sleep(0.05)
     finally:
-        for task in workers:
-            task.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+        closing.set()
+        await asyncio.gather(*workers)
     show("packed, each once", sorted(packed, key=ORDERS.index), PACKABLE)
     dead: Any = await redis.xrange(f"{name}.dead")
     show("put aside", [fields for _, fields in dead], [{"order": POISON, "attempts": str(ATTEMPTS)}])

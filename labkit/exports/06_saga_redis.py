@@ -157,7 +157,7 @@ def is_over(shop: list[Service]) -> bool:
     return len(ended) == len(ORDERS) and not any(service.ask("SELECT * FROM outbox") for service in shop)
 
 
-async def serve(redis: Redis, name: str, service: Service) -> None:
+async def serve(redis: Redis, name: str, service: Service, closing: asyncio.Event) -> None:
     """Take what comes in the service's stream, and acknowledge it when all is done."""
 
     async def send(receiver: str, text: str) -> None:
@@ -165,7 +165,7 @@ async def serve(redis: Redis, name: str, service: Service) -> None:
 
     stream = f"{name}.{service.name}"
     await service.relay(send)  # What was left there by a crash; and, in the orders' outbox, their start.
-    while True:
+    while not closing.is_set():
         found: Any = await redis.xreadgroup("service", "me", {stream: ">"}, count=1, block=200)
         for number, fields in found[0][1] if found else []:
             service.take(json.loads(fields["message"]))
@@ -180,15 +180,15 @@ async def run(redis: Redis, name: str, shop: list[Service]) -> None:
         await redis.xgroup_create(f"{name}.{service.name}", "service", id="0", mkstream=True)
     for order in (*ORDERS, *ORDERS):
         shop[0].take({"id": order, "order": order, "step": "start"})
-    services = [asyncio.create_task(serve(redis, name, service)) for service in shop]
+    closing = asyncio.Event()
+    services = [asyncio.create_task(serve(redis, name, service, closing)) for service in shop]
     try:
         async with asyncio.timeout(DEADLINE):
             while not is_over(shop) or await waiting(redis, name, shop):
                 await asyncio.sleep(0.02)
     finally:
-        for task in services:
-            task.cancel()
-        await asyncio.gather(*services, return_exceptions=True)
+        closing.set()
+        await asyncio.gather(*services)
     report(shop, await waiting(redis, name, shop))
 
 

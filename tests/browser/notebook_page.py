@@ -221,7 +221,7 @@ class FlowOnPage:
         nodes = self.lane(broker).locator(".lk-subscriber")
         names = await nodes.locator(".lk-label").all_inner_texts()
         counts = await nodes.locator(".lk-count").all_inner_texts()
-        return sorted(zip(names, map(_number, counts), strict=True))
+        return list(zip(names, map(_number, counts), strict=True))
 
     async def state(self, broker: str) -> str | None:
         """Return the state the lane shows."""
