@@ -36,6 +36,7 @@ check: ## formatting, lint and types
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/mypy --strict scripts
+	$(BIN)/mypy --strict labkit/exports/*.py
 
 format: ## mend formatting and what lint can mend
 	@$(SETUP) --test --python-only
