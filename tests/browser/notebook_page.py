@@ -156,13 +156,26 @@ class NotebookPage:
         await self.page.wait_for_selector("#jupyterlab-splash", state="detached")
 
     async def bring_into_view(self, selector: str) -> None:
-        """Scroll until the first such element is whole on the page, however often JupyterLab scrolls away."""
+        """Scroll until the first such element is on the page, however often JupyterLab scrolls away.
+
+        It is there whole, or, if it is too high for that, with its top.
+        """
         await self.page.wait_for_function(
             """(selector) => {
                 const element = document.querySelector(selector);
                 const { top, bottom, height } = element.getBoundingClientRect();
-                if (height && top >= 0 && bottom <= innerHeight - 30) return true;  // 30: the status bar
-                element.scrollIntoView({ block: 'end' });
+                const [bars, status] = [90, 30];
+                const fits = height <= innerHeight - bars - status;
+                const there = fits ? bottom <= innerHeight - status : top < 2 * bars;
+                if (height && top >= 0 && there) return true;
+                if (height) {
+                    element.scrollIntoView({ block: fits ? 'end' : 'start' });
+                } else {  // JupyterLab has taken its cell off the page: go up, page by page, until it is back
+                    const outer = element.closest('.jp-WindowedPanel-outer')
+                        ?? document.querySelector('.jp-Notebook .jp-WindowedPanel-outer');
+                    const { scrollTop } = outer;
+                    outer.scrollTop = scrollTop > 0 ? scrollTop - innerHeight / 2 : outer.scrollHeight;
+                }
                 return false;
             }""",
             arg=selector,
