@@ -50,6 +50,25 @@ ALL_RAN = """() => {
     return prompts.length > 0 && prompts.every((prompt) => /\\[\\d+\\]/.test(prompt.textContent));
 }"""
 
+# JupyterLab takes cells that are far away off the page; only it can bring one back.
+IS_IN_VIEW = """async (selector) => {
+    const element = document.querySelector(selector);
+    if (!element) return false;
+    const notebook = window.jupyterapp.shell.currentWidget.content;
+    const { top, bottom, height } = element.getBoundingClientRect();
+    const [bars, status] = [90, 30];
+    const fits = height <= innerHeight - bars - status;
+    const there = fits ? bottom <= innerHeight - status : top < 2 * bars;
+    if (height && top >= 0 && there) return true;
+    if (height) {
+        element.scrollIntoView({ block: fits ? 'end' : 'start' });
+    } else {
+        const cell = notebook.widgets.findIndex((cell) => cell.node.contains(element));
+        notebook.scrollToItem(cell, 'start');
+    }
+    return false;
+}"""
+
 
 class NotebookPage:
     """A page that shows one notebook; it notices console errors and requests that leave the machine."""
@@ -160,26 +179,11 @@ class NotebookPage:
 
         It is there whole, or, if it is too high for that, with its top.
         """
-        await self.page.wait_for_function(
-            """(selector) => {
-                const element = document.querySelector(selector);
-                const { top, bottom, height } = element.getBoundingClientRect();
-                const [bars, status] = [90, 30];
-                const fits = height <= innerHeight - bars - status;
-                const there = fits ? bottom <= innerHeight - status : top < 2 * bars;
-                if (height && top >= 0 && there) return true;
-                if (height) {
-                    element.scrollIntoView({ block: fits ? 'end' : 'start' });
-                } else {  // JupyterLab has taken its cell off the page: go up, page by page, until it is back
-                    const outer = element.closest('.jp-WindowedPanel-outer')
-                        ?? document.querySelector('.jp-Notebook .jp-WindowedPanel-outer');
-                    const { scrollTop } = outer;
-                    outer.scrollTop = scrollTop > 0 ? scrollTop - innerHeight / 2 : outer.scrollHeight;
-                }
-                return false;
-            }""",
-            arg=selector,
-        )
+        try:
+            await self.page.wait_for_function(IS_IN_VIEW, arg=selector)
+        except PlaywrightError as error:
+            path = await self.picture("failed-bring-into-view")
+            raise AssertionError(f"{selector} did not come into view; see {path}") from error
 
     async def outputs(self) -> list[str]:
         """Return the text of every output area, in order."""
