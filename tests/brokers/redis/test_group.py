@@ -271,12 +271,13 @@ async def test_nothing_is_lost_over_kills_of_broker_and_worker(
     group = await events.group("processors")
     other = await another.stream(name).group("processors")
     dying = await other.subscribe("dies").open()
+    await events.add(0)
+    await anext(dying)  # while it is alone: the worker would be given this one first
     async with group.subscribe("worker", claim_idle=0.2) as worker:
         worker.run(lambda delivery: None)
-        for number in range(100):
+        for number in range(1, 100):
             await events.add(number)
             if number == 50:
-                await anext(dying)
                 await dying.abandon()
                 await client.native.execute_command("WAITAOF", 1, 0, 5000)
                 await server.kill()
