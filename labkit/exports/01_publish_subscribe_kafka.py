@@ -118,6 +118,6 @@ async def main(address: str) -> None:
 
 if __name__ == "__main__":
     given = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("LABKIT_KAFKA_URL", DEFAULT_ADDRESS)
-    # A new server says "not available" until it has made its place for groups; the consumer asks again.
-    logging.getLogger("aiokafka.consumer.group_coordinator").setLevel(logging.CRITICAL)
+    # A new server, or topic, says "not available" for a moment; the client asks again, and logs that.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     asyncio.run(main(given.removeprefix("kafka://")))

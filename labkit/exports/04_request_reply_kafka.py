@@ -13,6 +13,7 @@ Run:      python 04_request_reply_kafka.py 127.0.0.1:9092
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from contextlib import AsyncExitStack
@@ -127,4 +128,6 @@ async def main(address: str) -> None:
 
 if __name__ == "__main__":
     given = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("LABKIT_KAFKA_URL", DEFAULT_ADDRESS)
+    # A new server, or topic, says "not available" for a moment; the client asks again, and logs that.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     asyncio.run(main(given))
