@@ -19,7 +19,7 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import suppress
 from sqlite3 import Connection, connect
 from typing import Any
 from uuid import uuid4
@@ -158,47 +158,56 @@ def is_over(shop: list[Service]) -> bool:
     return len(ended) == len(ORDERS) and not any(service.ask("SELECT * FROM outbox") for service in shop)
 
 
-async def run(stack: AsyncExitStack, channel: AbstractChannel, name: str, shop: list[Service]) -> None:
+async def run(channel: AbstractChannel, name: str, shop: list[Service]) -> None:
     """Give each service a queue, start the orders, and wait until all is over."""
+    sent = acknowledged = 0
 
     async def send(receiver: str, text: str) -> None:
+        nonlocal sent
+        sent += 1
         message = aio_pika.Message(text.encode(), delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
         await channel.default_exchange.publish(message, routing_key=f"{name}.{receiver}")
 
     def listener(service: Service) -> Callable[[AbstractIncomingMessage], Awaitable[None]]:
         async def hear(message: AbstractIncomingMessage) -> None:
+            nonlocal acknowledged
             service.take(json.loads(message.body))
             await service.relay(send)
             await message.ack()  # At last: had we crashed before, it would come again.
+            acknowledged += 1
 
         return hear
 
     queues = [await channel.declare_queue(f"{name}.{service.name}", durable=True) for service in shop]
-    for queue in queues:
-        stack.push_async_callback(queue.delete, if_unused=False, if_empty=False)
     for order in (*ORDERS, *ORDERS):
         shop[0].take({"id": order, "order": order, "step": "start"})
     await shop[0].relay(send)
     for queue, service in zip(queues, shop, strict=True):
-        stack.push_async_callback(queue.cancel, await queue.consume(listener(service)))
-    async with asyncio.timeout(DEADLINE):
-        while not is_over(shop) or await waiting(channel, name, shop):
-            await asyncio.sleep(0.02)
-    report(shop, await waiting(channel, name, shop))
+        await queue.consume(listener(service))
+    with suppress(TimeoutError):  # what is not as it should be then, the report says
+        async with asyncio.timeout(DEADLINE):
+            while not is_over(shop) or acknowledged < sent:
+                await asyncio.sleep(0.02)
 
 
-async def waiting(channel: AbstractChannel, name: str, shop: list[Service]) -> int:
-    """Return how many messages wait in the queues."""
-    found = [await channel.declare_queue(f"{name}.{service.name}", passive=True) for service in shop]
-    return sum(queue.declaration_result.message_count or 0 for queue in found)
+async def remove(channel: AbstractChannel, queue: str) -> int:
+    """Remove a queue, and return how many messages were in it."""
+    removed = await channel.queue_delete(queue)
+    return (removed and removed.message_count) or 0
 
 
 async def main(address: str) -> None:
     """Connect, run, and leave nothing behind."""
-    async with await aio_pika.connect(address) as connection, AsyncExitStack() as stack:
-        channel = await connection.channel()
-        await channel.set_qos(prefetch_count=1)  # One after another, as they come.
-        await run(stack, channel, f"shop-{uuid4().hex[:8]}", make_shop())
+    name, shop = f"shop-{uuid4().hex[:8]}", make_shop()
+    async with await aio_pika.connect(address) as connection:
+        try:
+            async with connection.channel() as channel:
+                await channel.set_qos(prefetch_count=1)  # One after another, as they come.
+                await run(channel, name, shop)
+        finally:  # With its channel, a consumer ends: what it did not acknowledge is back in the queue.
+            async with connection.channel() as channel:
+                left = [await remove(channel, f"{name}.{service.name}") for service in shop]
+        report(shop, sum(left))
 
 
 if __name__ == "__main__":
