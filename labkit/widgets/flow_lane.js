@@ -35,6 +35,8 @@ export class LaneView {
     this.root = make("section", "lk-lane");
     this.reset();
     this.root.dataset.broker = lane.broker;
+    this.isCrowded = lane.publishers.length > 1;
+    this.root.classList.toggle("lk-crowded", this.isCrowded);
     this.title = TITLES[lane.broker] ?? lane.broker;
     this.root.setAttribute("aria-label", this.title);
     this.root.append(this.makeHead(can, act), this.makeStage());
@@ -146,7 +148,8 @@ export class LaneView {
     this.subscribers.forEach((node, at) => put(node, layout.subscribers[at]));
     const { x, y, r } = layout.hub;
     put(this.hub, { x: x - r, y: y - r, w: 2 * r, h: 2 * r });
-    this.publishers.forEach((node, at) => (node.failed.style.width = `${x - HALF_STATE - layout.publishers[at].x}px`));
+    const room = (box) => (this.isCrowded ? "" : `${x - HALF_STATE - box.x}px`);
+    this.publishers.forEach((node, at) => (node.failed.style.width = room(layout.publishers[at])));
     if (this.news) this.subscribers.forEach((node, at) => this.showSubscriber(node, this.news.subscribers[at], at));
     this.recolour();
   }
@@ -180,8 +183,9 @@ export class LaneView {
   showPublisher(node, [sent, confirmed, refused, inDoubt]) {
     setText(node.sent, formatCount(sent));
     setText(node.confirmed, confirmWords(this.lane.confirms, sent, confirmed));
-    setText(node.refused, refused ? `✕ ${formatCount(refused)} refused` : "");
-    setText(node.inDoubt, inDoubt ? `? ${formatCount(inDoubt)} in doubt` : "");
+    const words = this.isCrowded ? ["", ""] : [" refused", " in doubt"];
+    setText(node.refused, refused ? `✕ ${formatCount(refused)}${words[0]}` : "");
+    setText(node.inDoubt, inDoubt ? `? ${formatCount(inDoubt)}${words[1]}` : "");
   }
 
   showSubscriber(node, [delivered, redelivered], index) {

@@ -10,9 +10,9 @@ const COMPACT = 420;
 const ROOMY = 640;
 const LEAST_ROWS = 3;
 const PITCH = 58;
-const SIZES = { pad: 14, publisher: [110, 62], subscriber: [140, 46], queue: [48, 24], hub: 29 };
-const ROOMY_SIZES = { ...SIZES, publisher: [128, 62], subscriber: [190, 46], queue: [58, 24] };
-const COMPACT_SIZES = { pad: 9, publisher: [86, 62], subscriber: [112, 46], queue: [30, 24], hub: 23 };
+const SIZES = { pad: 14, publisher: [110, 52], subscriber: [140, 46], queue: [48, 24], hub: 29 };
+const ROOMY_SIZES = { ...SIZES, publisher: [128, 52], subscriber: [190, 46], queue: [58, 24] };
+const COMPACT_SIZES = { pad: 9, publisher: [86, 52], subscriber: [112, 46], queue: [30, 24], hub: 23 };
 
 /** How many lanes stand side by side. */
 export function columnsFor(width, lanes) {

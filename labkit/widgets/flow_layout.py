@@ -25,8 +25,8 @@ class _Sizes:
     queue: Point
 
 
-NORMAL = _Sizes((110.0, 62.0), (140.0, 46.0), (48.0, 24.0))
-WIDE = _Sizes((128.0, 62.0), (190.0, 46.0), (58.0, 24.0))
+NORMAL = _Sizes((110.0, 52.0), (140.0, 46.0), (48.0, 24.0))
+WIDE = _Sizes((128.0, 52.0), (190.0, 46.0), (58.0, 24.0))
 
 
 @dataclass(frozen=True, slots=True)

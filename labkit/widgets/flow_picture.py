@@ -73,25 +73,34 @@ def _lane(lane: Lane, layout: LaneLayout, counts: LaneCounts | None) -> str:
 def _publishers(lane: Lane, layout: LaneLayout, counts: LaneCounts | None) -> list[str]:
     told = counts["publishers"] if counts else [None] * len(lane.publishers)
     return [
-        _publisher(name, box, row, lane.confirms)
+        _publisher(name, box, row, lane.confirms, len(told) > 1)
         for name, box, row in zip(lane.publishers, layout.publishers, told, strict=True)
     ]
 
 
-def _publisher(name: str, box: Box, row: Sequence[int] | None, confirms: bool) -> str:
+def _publisher(name: str, box: Box, row: Sequence[int] | None, confirms: bool, crowded: bool) -> str:
     lines = [_rect(box, radius=9), _text((box.x + 11, box.middle - (13 if row else -4)), name, bold=True)]
     if row:
         sent, confirmed, refused, in_doubt, _ = row
         lines.append(_text((box.x + 11, box.middle + 4), f"{sent:,} sent"))
-        answered = _confirm_words(confirms, sent, confirmed)
-        lines.append(_text((box.x + 11, box.middle + 20), answered, size=11, fill=MUTED))
-        failed = [(f"✕ {refused:,} refused", LOST)] if refused else []
-        failed += [(f"? {in_doubt:,} in doubt", DOUBT)] if in_doubt else []
-        lines += [
-            _text((box.x + 11, box.y + box.h + 17 + 15 * at), words, size=11, fill=fill)
-            for at, (words, fill) in enumerate(failed)
-        ]
+        if not (crowded and (refused or in_doubt)):
+            answered = _confirm_words(confirms, sent, confirmed)
+            lines.append(_text((box.x + 11, box.middle + 20), answered, size=11, fill=MUTED))
+        lines += _failed(box, refused, in_doubt, crowded)
     return "".join(lines)
+
+
+def _failed(box: Box, refused: int, in_doubt: int, crowded: bool) -> list[str]:
+    """Below the publisher; where several stand close together, in its last line."""
+    found = [(f"✕ {refused:,}", " refused", LOST)] if refused else []
+    found += [(f"? {in_doubt:,}", " in doubt", DOUBT)] if in_doubt else []
+    texts = []
+    for at, (count, word, fill) in enumerate(found):
+        words, place = count + word, (box.x + 11, box.y + box.h + 17 + 15 * at)
+        if crowded:
+            words, place = count, (box.x + 11 + 45 * at, box.middle + 20)
+        texts.append(_text(place, words, size=11, fill=fill))
+    return texts
 
 
 def _confirm_words(confirms: bool, sent: int, confirmed: int) -> str:

@@ -81,7 +81,8 @@ class RealNats:
 class Shop:
     """Numbered orders on NATS at a rate, three subscribers, and the picture of it all."""
 
-    def __init__(self) -> None:
+    def __init__(self, *publishers: str) -> None:
+        self.publishers = publishers or ("shop",)
         self.feed = Feed()
         self.server = RealNats()
         self.rate = 0.0
@@ -97,7 +98,8 @@ class Shop:
             subscription = self.client.subject(subject).subscribe(name)
             await subscription.open()
             self.subscriptions[name] = subscription.run(lambda delivery: None)
-        lane = Lane.of(self.client.subject("orders.*"), *self.subscriptions.values())
+        listening = self.subscriptions.values()
+        lane = Lane.of(self.client.subject("orders.*"), *listening, publishers=self.publishers)
         servers: Any = {"nats": self.server}
         self.flow = MessageFlow(
             [lane],

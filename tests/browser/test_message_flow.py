@@ -40,6 +40,18 @@ OVERLAPS = """(root) => {
     }
     return found;
 }"""
+OUTSIDE = """(root) => {
+    const boxes = [...root.querySelectorAll('.lk-publisher')].map((node) => node.getBoundingClientRect());
+    const found = boxes.slice(1).filter((box, at) => box.top < boxes[at].bottom).map(() => 'boxes meet');
+    for (const words of root.querySelectorAll('.lk-publisher span')) {
+        const inner = words.getBoundingClientRect();
+        const box = words.closest('.lk-publisher').getBoundingClientRect();
+        const isInside = inner.top >= box.top && inner.bottom <= box.bottom && inner.right <= box.right;
+        if (words.scrollWidth > words.clientWidth) found.push(`${words.textContent} is cut`);
+        if (inner.width && !isInside) found.push(`${words.textContent} leaves its box`);
+    }
+    return found;
+}"""
 PIXELS = """() => {
     const canvas = document.querySelector('.lk-canvas');
     const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
@@ -171,6 +183,32 @@ for kind, count in ((Kind.SENT, 2468), (Kind.REFUSED, 1234), (Kind.IN_DOUBT, 123
         "(root) => root.querySelector('.lk-stage').getAttribute('aria-label')?.startsWith("
         "'NATS is down: shop sent 2,468, 1,234 refused, 1,234 in doubt, 12 unheard, ')"
     )
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1440, "Dark"), (690, "Light")])
+async def test_several_publishers_have_room_for_what_failed(
+    open_notebook: OpenNotebook, width: int, theme: str
+) -> None:
+    fail = """
+from labkit.events import Kind, Place
+from labkit.message import Message
+for name in shop.publishers:
+    for kind, count in ((Kind.SENT, 2468), (Kind.REFUSED, 123), (Kind.IN_DOUBT, 123)):
+        meter = shop.feed.meter(kind, Place("nats", "orders.paid", name))
+        for _ in range(count):
+            meter(Message(b"{}", "orders.paid"))
+"""
+    crowd = OPEN.replace("Shop()", "Shop('shop', 'stock', 'payment', 'shipping')")
+    notebook = await open_notebook(crowd, viewport={"width": width, "height": 900})
+    await notebook.use_theme(f"JupyterLab {theme}")
+    await notebook.run_all()
+    flow = await flow_of(notebook)
+    await notebook.run_code(fail)
+    await flow.wait_for(SHOWS_SENT, 2468)
+    await notebook.picture(f"flow-crowd-{width}", flow.root)
+    failed = flow.lane("nats").locator(".lk-failed span")
+    assert await failed.all_text_contents() == ["✕ 123", "? 123"] * 4
+    assert await flow.root.evaluate(OUTSIDE) == []
 
 
 async def test_an_error_of_a_control_is_shown_in_the_picture(open_notebook: OpenNotebook) -> None:

@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 from labkit.topology import Lane, LaneQueue, LaneSubscriber
 from labkit.widgets.flow_picture import flow_svg
@@ -20,11 +21,12 @@ COUNTS = (
     {"publishers": [[1200, 0, 0, 0, 0]], "subscribers": [[1200, 0]]},
     {"publishers": [[1200, 1187, 10, 3, 2]], "subscribers": [[1180, 10]]},
 )
+TEXT = "{http://www.w3.org/2000/svg}text"
 SNAPSHOT = FlowSnapshot("Orders & more", (NATS, RABBITMQ), COUNTS)
 
 
 def words_in(svg: str) -> list[str]:
-    return [element.text or "" for element in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+    return [element.text or "" for element in ET.fromstring(svg).iter(TEXT)]
 
 
 def test_the_table_has_a_row_for_everybody_with_true_totals() -> None:
@@ -75,12 +77,23 @@ def test_what_did_not_happen_is_not_in_the_picture() -> None:
 def test_what_is_in_doubt_stands_where_refusals_stand_or_below_them() -> None:
     def heights(refused: int, in_doubt: int) -> dict[str, float]:
         counts = {"publishers": [[20, 0, refused, in_doubt, 0]], "subscribers": [[0, 0]]}
-        texts = ET.fromstring(flow_svg((RABBITMQ,), (counts,))).iter("{http://www.w3.org/2000/svg}text")
+        texts = ET.fromstring(flow_svg((RABBITMQ,), (counts,))).iter(TEXT)
         return {(one.text or "").split(" ")[0]: float(one.attrib["y"]) for one in texts}
 
     both = heights(10, 3)
     assert both["?"] - both["✕"] >= 11
     assert heights(0, 3)["?"] == both["✕"] == heights(10, 0)["✕"]
+
+
+def test_of_several_publishers_each_shows_in_its_own_box_what_failed() -> None:
+    lane = replace(RABBITMQ, publishers=("shop", "till"))
+    counts = {"publishers": [[20, 7, 10, 3, 0], [5, 5, 0, 0, 0]], "subscribers": [[0, 0]]}
+    svg = flow_svg((lane,), (counts,))
+    words = words_in(svg)
+    assert {"✕ 10", "? 3", "all confirmed"} <= set(words)
+    assert "7 confirmed" not in words
+    heights = {one.text: float(one.attrib["y"]) for one in ET.fromstring(svg).iter(TEXT)}
+    assert heights["20 sent"] < heights["✕ 10"] == heights["? 3"] < heights["till"]
 
 
 def test_without_counts_it_shows_no_number() -> None:
