@@ -36,6 +36,7 @@ async def test_recipes_are_shown_side_by_side_or_one_alone_by_mouse_or_keys(
     notebook = await open_notebook(RECIPES)
     await notebook.run_all()
     columns = notebook.page.locator(".lk-recipe:visible")
+    await columns.nth(3).wait_for()  # The page draws a moment after the kernel is done.
     assert await columns.count() == 4
     tops = {(await columns.nth(at).bounding_box() or {})["y"] for at in range(4)}
     assert len(tops) == 1, "not side by side"
