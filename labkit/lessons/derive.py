@@ -109,6 +109,7 @@ def execute(notebook: Notebook, folder: Path) -> Notebook:
         resources={"metadata": {"path": str(folder)}},
         store_widget_state=False,
         record_timing=False,
+        coalesce_streams=True,  # how a text is cut into messages is chance
     )
     client.execute(env=environment)
     return notebook
