@@ -56,7 +56,7 @@ IS_IN_VIEW = """async (selector) => {
     if (!element) return false;
     const notebook = window.jupyterapp.shell.currentWidget.content;
     const { top, bottom, height } = element.getBoundingClientRect();
-    const [bars, status] = [90, 30];
+    const [bars, status] = [90, 25];
     const fits = height <= innerHeight - bars - status;
     const there = fits ? bottom <= innerHeight - status : top < 2 * bars;
     if (height && top >= 0 && there) return true;
@@ -68,6 +68,9 @@ IS_IN_VIEW = """async (selector) => {
     }
     return false;
 }"""
+
+
+MOST_PICTURES = 60
 
 
 class NotebookPage:
@@ -184,6 +187,15 @@ class NotebookPage:
         except PlaywrightError as error:
             path = await self.picture("failed-bring-into-view")
             raise AssertionError(f"{selector} did not come into view; see {path}") from error
+
+    async def picture_with(self, selector: str, name: str) -> None:
+        """Save a picture of the page with this element in view, also while the cells above still grow."""
+        for _ in range(MOST_PICTURES):
+            await self.bring_into_view(selector)
+            path = await self.picture(name)
+            if await self.page.evaluate(IS_IN_VIEW, selector):
+                return
+        raise AssertionError(f"{selector} did not stay in view; see {path}")
 
     async def outputs(self) -> list[str]:
         """Return the text of every output area, in order."""

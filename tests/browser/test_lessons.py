@@ -64,8 +64,7 @@ async def test_a_lesson_runs_from_top_to_bottom_and_its_picture_is_true(
     flow = FlowOnPage(notebook.page)
     await flow.root.wait_for(timeout=60_000)
     await flow.wait_for(SOMEBODY_HAS_SENT, 12 if lesson == "01_publish_subscribe" else 1, seconds=90)
-    await notebook.bring_into_view(".lk-flow")
-    await notebook.picture(f"{lesson}-{theme}")
+    await notebook.picture_with(".lk-flow", f"{lesson}-{theme}")
     await notebook.wait_until_all_ran(180)
 
     assert await notebook.error_outputs() == []
@@ -88,8 +87,7 @@ async def test_the_table_of_guarantees_shows_what_a_lesson_runs(
     await notebook.start_all()
     await notebook.page.wait_for_function(RUNS_OR_FAILED, timeout=200_000)
     assert await notebook.error_outputs() == []
-    await notebook.bring_into_view(".lk-guarantees .lk-gframe")
-    await notebook.picture(f"02_meet_the_brokers-{theme}")
+    await notebook.picture_with(".lk-guarantees .lk-gframe", f"02_meet_the_brokers-{theme}")
     await notebook.wait_until_all_ran(240)
 
     assert await notebook.error_outputs() == []
@@ -113,8 +111,7 @@ async def test_the_first_cell_shows_a_card_for_each_broker_with_its_address_and_
         assert "127.0.0.1:" in text, text
     for theme in ("light", "dark"):
         await notebook.use_theme(f"JupyterLab {theme.title()}")
-        await notebook.bring_into_view(".lk-cards")
-        await notebook.picture(f"cards-{theme}")
+        await notebook.picture_with(".lk-cards", f"cards-{theme}")
 
 
 async def test_a_lesson_stored_and_not_run_shows_its_pictures(
